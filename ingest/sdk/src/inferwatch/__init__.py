@@ -1,0 +1,35 @@
+"""Mirror model inference into Inferwatch: two lines, never in the way."""
+
+from inferwatch.errors import EventError, InferwatchError, SettingError, WireError
+from inferwatch.events import (
+    FeedbackEvent,
+    InferenceEvent,
+    Message,
+    Part,
+    TensorSummary,
+    Truncation,
+    text_message,
+)
+from inferwatch.ids import new_event_id
+from inferwatch.mirror import Mirror, MirrorStats
+from inferwatch.recording import Inference
+from inferwatch.settings import MirrorSettings
+
+__all__ = [
+    "EventError",
+    "FeedbackEvent",
+    "Inference",
+    "InferenceEvent",
+    "InferwatchError",
+    "Message",
+    "Mirror",
+    "MirrorSettings",
+    "MirrorStats",
+    "Part",
+    "SettingError",
+    "TensorSummary",
+    "Truncation",
+    "WireError",
+    "new_event_id",
+    "text_message",
+]

@@ -1,0 +1,68 @@
+"""What waits between the caller's thread and the background one: bounded, oldest dropped first."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from inferwatch.events import InferenceEvent
+
+
+def text_size(event: InferenceEvent) -> int:
+    """Return roughly how many bytes an event holds; counts text, which is what grows."""
+    size = 512
+    for message in (*event.input_messages, *event.output_messages):
+        for part in message.parts:
+            size += len(part.content or "") + 64
+    return size
+
+
+class EventBuffer:
+    """A queue of events between threads that never blocks the one that puts.
+
+    Holds at most `max_events` events of at most `max_bytes` of text. Beyond either the oldest are dropped and counted.
+    """
+
+    def __init__(self, max_events: int, max_bytes: int) -> None:
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._events: deque[tuple[InferenceEvent, int]] = deque()
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._filled = threading.Event()
+        self.recorded = 0
+        self.dropped = 0
+
+    def put(self, event: InferenceEvent) -> None:
+        """Add an event; drop from the other end whatever no longer fits."""
+        size = text_size(event)
+        with self._lock:
+            self._events.append((event, size))
+            self._bytes += size
+            self.recorded += 1
+            while len(self._events) > self._max_events or (self._bytes > self._max_bytes and len(self._events) > 1):
+                _, gone = self._events.popleft()
+                self._bytes -= gone
+                self.dropped += 1
+        if not self._filled.is_set():
+            self._filled.set()
+
+    def take(self, most: int) -> list[InferenceEvent]:
+        """Remove and return up to `most` events, oldest first."""
+        with self._lock:
+            taken = [self._events.popleft() for _ in range(min(most, len(self._events)))]
+            self._bytes -= sum(size for _, size in taken)
+            if not self._events:
+                self._filled.clear()
+        return [event for event, _ in taken]
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until there is an event, at most `timeout` seconds; return whether there is."""
+        return self._filled.wait(timeout)
+
+    def wake(self) -> None:
+        """Let a waiting thread look around, although nothing may have come."""
+        self._filled.set()
+
+    def __len__(self) -> int:
+        return len(self._events)

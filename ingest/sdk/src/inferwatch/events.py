@@ -1,0 +1,142 @@
+"""The events that travel through Kafka. Field names follow OpenTelemetry's GenAI conventions, see `semconv`."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.41.1"
+SCHEMA_VERSION: Final = 1
+
+Source = Literal["sdk", "sidecar-http", "sidecar-grpc", "otlp", "http", "cloudevents"]
+Status = Literal["ok", "error", "cancelled"]
+TokenSource = Literal["reported", "counted", "estimated"]
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One part of a message, in the shape of OpenTelemetry's GenAI message schemas."""
+
+    type: str = "text"
+    content: str | None = None
+    id: str | None = None
+    name: str | None = None
+    arguments: Any = None
+    response: Any = None
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One chat message: a role (`system`, `user`, `assistant`, `tool`) and its parts."""
+
+    role: str
+    parts: tuple[Part, ...] = ()
+    finish_reason: str | None = None
+
+
+class TensorSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A tensor of a model that is not a language model: its shape and a numeric summary, never its content."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...] = ()
+    count: int | None = None
+    mean: float | None = None
+    deviation: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    nan_share: float | None = None
+
+
+class Truncation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Original lengths, in characters, of text that was cut before it was sent."""
+
+    input_characters: int = 0
+    output_characters: int = 0
+
+
+class InferenceEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One inference: what was asked of which model, what came back, how long it took.
+
+    Times are Unix seconds, durations are seconds. `time_to_first_token` runs from `started_at` to the first
+    chunk that carries output; it is None where the response was not streamed. `input_tokens` includes cached ones and
+    `output_tokens` includes reasoning ones; the sub-counts stand apart.
+    """
+
+    event_id: str
+    started_at: float
+    duration: float
+    source: Source
+    schema_url: str = SCHEMA_URL
+    schema_version: int = SCHEMA_VERSION
+
+    trace_id: str | None = None
+    span_id: str | None = None
+    parent_span_id: str | None = None
+    conversation_id: str | None = None
+    response_id: str | None = None
+
+    service: str = ""
+    environment: str = "default"
+    team: str = ""
+    user: str | None = None
+
+    operation: str = "chat"
+    provider: str = "triton"
+    request_model: str = ""
+    response_model: str | None = None
+    model_version: str | None = None
+    prompt_name: str | None = None
+    prompt_version: str | None = None
+    parameters: dict[str, Any] = {}
+    stream: bool = False
+
+    time_to_first_token: float | None = None
+    queue_time: float | None = None
+    compute_time: float | None = None
+
+    input_messages: tuple[Message, ...] = ()
+    output_messages: tuple[Message, ...] = ()
+    content_unavailable: bool = False
+    truncated: Truncation | None = None
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    token_source: TokenSource | None = None
+
+    status: Status = "ok"
+    error_type: str | None = None
+    error_message: str | None = None
+    finish_reasons: tuple[str, ...] = ()
+
+    input_tensors: tuple[TensorSummary, ...] = ()
+    output_tensors: tuple[TensorSummary, ...] = ()
+
+    embedding: tuple[float, ...] | None = None
+    attributes: dict[str, str] = {}
+
+    @property
+    def model(self) -> str:
+        """The model that answered or, where the response did not say, the one that was asked for."""
+        return self.response_model or self.request_model
+
+
+class FeedbackEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A rating or correction of one inference, found by its event id or the id of its response."""
+
+    feedback_id: str
+    at: float
+    event_id: str | None = None
+    response_id: str | None = None
+    score: float | None = None
+    label: str | None = None
+    comment: str | None = None
+    who: str | None = None
+    schema_version: int = SCHEMA_VERSION
+
+
+def text_message(role: str, text: str) -> Message:
+    """Return a message with one text part."""
+    return Message(role=role, parts=(Part(content=text),))

@@ -1,0 +1,68 @@
+"""Records to Kafka through librdkafka."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from inferwatch import topics
+from inferwatch.settings import MirrorSettings
+from inferwatch.transport import Report
+
+_QUEUED_RECORDS: Final = 1_000
+_QUEUED_KILOBYTES: Final = 32 << 10
+
+
+class KafkaTransport:
+    """Sends records with an idempotent producer, so that librdkafka's own retries repeat nothing.
+
+    librdkafka runs delivery callbacks only inside `poll` and `flush`; one thread calls all methods.
+    """
+
+    def __init__(self, settings: MirrorSettings, report: Report) -> None:
+        self._report = report
+        self._unreported = 0
+        self._producer = Producer(
+            {
+                "client.id": f"inferwatch-sdk-{settings.service or 'app'}",
+                "compression.type": "lz4",
+                "partitioner": "murmur2_random",
+                "linger.ms": 5,
+                "queue.buffering.max.messages": _QUEUED_RECORDS,
+                "queue.buffering.max.kbytes": _QUEUED_KILOBYTES,
+                "message.max.bytes": 16 << 20,
+                "log.connection.close": False,
+                **settings.kafka,
+                "bootstrap.servers": settings.bootstrap_servers,
+                "enable.idempotence": True,
+                "message.timeout.ms": int(settings.delivery_timeout * 1000) or 1,
+            }
+        )
+
+    def send(self, record: bytes, events: int) -> None:
+        """Queue a record. Raises `BufferError` when librdkafka's queue is full."""
+
+        def delivered(error: KafkaError | None, _message: Message) -> None:
+            self._unreported -= events
+            self._report(events, None if error is None else error.name())
+
+        self._producer.produce(topics.INFERENCES, value=record, on_delivery=delivered)
+        self._unreported += events
+
+    def poll(self, timeout: float) -> None:
+        """Run delivery callbacks."""
+        self._producer.poll(timeout)
+
+    def close(self, timeout: float) -> None:
+        """Wait for acknowledgements, then report what is left as lost."""
+        deadline = time.monotonic() + timeout
+        while self._unreported and (left := deadline - time.monotonic()) > 0:
+            self._producer.flush(min(left, 0.2))
+        if self._unreported:
+            self._producer.purge(in_queue=True, in_flight=True)
+            self._producer.flush(0.2)
+        if self._unreported:
+            self._report(self._unreported, "not acknowledged before the end")
+            self._unreported = 0

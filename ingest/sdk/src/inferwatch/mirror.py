@@ -1,0 +1,188 @@
+"""The mirror: takes events from the caller's thread and gets them to Kafka from its own."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from inferwatch.buffer import EventBuffer
+from inferwatch.clock import Clock, SystemClock
+from inferwatch.events import InferenceEvent
+from inferwatch.recording import Inference
+from inferwatch.settings import MirrorSettings
+from inferwatch.transport import Report, Transport
+from inferwatch.truncation import truncate
+from inferwatch.wire import encode_event, join_record
+
+log: Final = logging.getLogger("inferwatch")
+
+TransportFactory = Callable[[MirrorSettings, Report], Transport]
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorStats:
+    """Counts of events since the mirror was made, in this process.
+
+    `recorded = delivered + dropped + failed + waiting`, once nothing is in flight.
+    """
+
+    recorded: int = 0
+    delivered: int = 0
+    dropped: int = 0
+    failed: int = 0
+    waiting: int = 0
+
+
+class Mirror:
+    """Mirrors inferences to Kafka. Never blocks and never raises into the caller; memory is bounded.
+
+    Give `bootstrap_servers` and, as keywords, any other field of `MirrorSettings`. The background thread and the
+    connection start with the first event, in the process that records it, so a fork is safe.
+
+    Raises:
+        SettingError: at construction, when a setting cannot work.
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        *,
+        clock: Clock | None = None,
+        transport: TransportFactory | None = None,
+        **settings: Any,
+    ) -> None:
+        self.settings = MirrorSettings(bootstrap_servers, **settings)
+        self._clock = clock or SystemClock()
+        self._new_transport = transport or _kafka_transport
+        self._start_lock = threading.Lock()
+        self._reset()
+        atexit.register(self.close)
+
+    def _reset(self) -> None:
+        self._buffer = EventBuffer(self.settings.max_events, self.settings.max_bytes)
+        self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
+        self._pid = os.getpid()
+        self._delivered = 0
+        self._failed = 0
+
+    def record(self, event: InferenceEvent) -> None:
+        """Mirror an event."""
+        try:
+            self._running_buffer().put(event)
+        except Exception:
+            log.warning("An inference could not be mirrored", exc_info=True)
+
+    def inference(self, model: str, input: object = None, **fields: Any) -> Inference:
+        """Return a context manager that times and mirrors one inference of `model`.
+
+        `input` is a prompt, or a sequence of `Message`s or of dicts with `role` and `content`; `fields` are further
+        fields of `InferenceEvent`, such as `conversation_id` or `prompt_name`.
+        """
+        defaults = {
+            "service": self.settings.service,
+            "environment": self.settings.environment,
+            "team": self.settings.team,
+        }
+        return Inference(self.record, self._clock, model, input, {**defaults, **fields})
+
+    def stats(self) -> MirrorStats:
+        """Return how many events came, arrived and were lost."""
+        buffer = self._buffer
+        return MirrorStats(
+            recorded=buffer.recorded,
+            delivered=self._delivered,
+            dropped=buffer.dropped,
+            failed=self._failed,
+            waiting=len(buffer),
+        )
+
+    def close(self) -> None:
+        """Deliver what is held, for at most `flush_timeout` seconds. The mirror can be used again afterwards."""
+        with self._start_lock:
+            thread = self._thread
+            if thread is None or self._pid != os.getpid():
+                return
+            self._closing.set()
+            self._buffer.wake()
+            thread.join(self.settings.flush_timeout + 1.0)
+            self._thread = None
+            self._closing = threading.Event()
+
+    def _running_buffer(self) -> EventBuffer:
+        if self._thread is None or self._pid != os.getpid():
+            self._start()
+        return self._buffer
+
+    def _start(self) -> None:
+        if self._pid != os.getpid():
+            # A forked child: the parent's lock may be held for ever, its events are the parent's to send.
+            self._start_lock = threading.Lock()
+            self._reset()
+        with self._start_lock:
+            if self._thread is None:
+                arguments = (self._buffer, self._closing)
+                self._thread = threading.Thread(target=self._run, args=arguments, name="inferwatch", daemon=True)
+                self._thread.start()
+
+    def _run(self, buffer: EventBuffer, closing: threading.Event) -> None:
+        try:
+            transport = self._new_transport(self.settings, self._report)
+            while not closing.is_set():
+                if buffer.wait(0.1):
+                    closing.wait(self.settings.linger)
+                    self._send_all(buffer, transport, closing)
+                transport.poll(0)
+            self._send_all(buffer, transport, closing)
+            transport.close(self.settings.flush_timeout)
+        except Exception:
+            log.exception("The mirror stopped; events are dropped until the next start")
+            self._thread = None
+
+    def _send_all(self, buffer: EventBuffer, transport: Transport, closing: threading.Event) -> None:
+        while events := buffer.take(self.settings.events_per_record):
+            for record, count in self._records(events):
+                self._send(record, count, transport, closing)
+
+    def _records(self, events: list[InferenceEvent]) -> list[tuple[bytes, int]]:
+        records: list[tuple[bytes, int]] = []
+        lines: list[bytes] = []
+        size = 0
+        for event in events:
+            line = encode_event(truncate(event, self.settings.max_text_characters))
+            if lines and size + len(line) > self.settings.record_bytes:
+                records.append((join_record(lines), len(lines)))
+                lines, size = [], 0
+            lines.append(line)
+            size += len(line)
+        records.append((join_record(lines), len(lines)))
+        return records
+
+    def _send(self, record: bytes, count: int, transport: Transport, closing: threading.Event) -> None:
+        """Hand a record over; while the transport is full, events wait in the buffer, which drops its oldest."""
+        while True:
+            try:
+                return transport.send(record, count)
+            except BufferError:
+                if closing.is_set():
+                    return self._report(count, "the transport was full at the end")
+                transport.poll(0.1)
+
+    def _report(self, events: int, lost_because: str | None) -> None:
+        if lost_because is None:
+            self._delivered += events
+        else:
+            self._failed += events
+            log.warning("%d mirrored events were lost: %s", events, lost_because)
+
+
+def _kafka_transport(settings: MirrorSettings, report: Report) -> Transport:
+    # Imported with the first event: the library costs more time than `import inferwatch` may take.
+    from inferwatch.kafka import KafkaTransport
+
+    return KafkaTransport(settings, report)

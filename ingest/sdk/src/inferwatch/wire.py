@@ -1,0 +1,68 @@
+"""A Kafka record is NDJSON: one event or more, one a line. Readable with kcat, accepted as JSONEachRow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeVar
+
+import msgspec
+
+from inferwatch.errors import EventError
+from inferwatch.events import SCHEMA_VERSION, FeedbackEvent, InferenceEvent
+
+E = TypeVar("E", InferenceEvent, FeedbackEvent)
+
+_encoder: Final = msgspec.json.Encoder()
+_inference: Final = msgspec.json.Decoder(InferenceEvent)
+_feedback: Final = msgspec.json.Decoder(FeedbackEvent)
+
+
+def encode_event(event: InferenceEvent | FeedbackEvent) -> bytes:
+    """Return one event as a line of JSON, without the newline."""
+    return _encoder.encode(event)
+
+
+def join_record(lines: Iterable[bytes]) -> bytes:
+    """Return encoded events as the value of one Kafka record."""
+    return b"\n".join(lines)
+
+
+def split_record(record: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield each line of a record that is not blank with its index, counted from 0 over all lines."""
+    for index, line in enumerate(record.split(b"\n")):
+        if line.strip():
+            yield index, line
+
+
+def decode_inference(line: bytes, index: int = 0) -> InferenceEvent:
+    """Decode one line.
+
+    Raises:
+        EventError: not JSON, a field is missing or of another type, or the schema version is a later one.
+    """
+    return _decode(_inference, line, index)
+
+
+def decode_feedback(line: bytes, index: int = 0) -> FeedbackEvent:
+    """Decode one line. Raises `EventError` as `decode_inference` does."""
+    return _decode(_feedback, line, index)
+
+
+def _decode(decoder: msgspec.json.Decoder[E], line: bytes, index: int) -> E:
+    try:
+        event = decoder.decode(line)
+    except msgspec.ValidationError as error:
+        raise EventError(index, _without_values(str(error))) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise EventError(index, f"not JSON: {type(error).__name__}") from error
+    if event.schema_version > SCHEMA_VERSION:
+        raise EventError(
+            index, f"schema_version {event.schema_version} is newer than {SCHEMA_VERSION}, the newest known here"
+        )
+    return event
+
+
+def _without_values(reason: str) -> str:
+    """Reasons are stored and shown, and msgspec quotes an unknown enum value, which may be anything."""
+    return re.sub(r"'[^']*'?", "'…'", reason)

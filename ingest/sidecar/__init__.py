@@ -1,0 +1,1 @@
+"""A reverse proxy in front of Triton that mirrors what passes."""

@@ -1,0 +1,1 @@
+"""The stream processors: enrich, detect, alert, notify, retrain."""
