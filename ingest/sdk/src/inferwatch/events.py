@@ -17,7 +17,7 @@ TokenSource = Literal["reported", "counted", "estimated"]
 class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One part of a message, in the shape of OpenTelemetry's GenAI message schemas."""
 
-    type: str = "text"
+    type: str
     content: str | None = None
     id: str | None = None
     name: str | None = None
@@ -139,4 +139,4 @@ class FeedbackEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 def text_message(role: str, text: str) -> Message:
     """Return a message with one text part."""
-    return Message(role=role, parts=(Part(content=text),))
+    return Message(role=role, parts=(Part(type="text", content=text),))

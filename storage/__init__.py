@@ -1,0 +1,1 @@
+"""ClickHouse: migrations, sink, queries, export, the embedded server."""
