@@ -1,0 +1,64 @@
+"""The topics exist before anything produces to them or consumes from them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from inferwatch import topics
+from processors.errors import DeliveryFailed
+from processors.settings import KafkaSettings
+
+_HOUR: Final = 3_600_000
+_DAY: Final = 24 * _HOUR
+
+RETENTION_MS: Final = {
+    topics.INFERENCES: 24 * _HOUR,  # holds unmasked text
+    topics.FEEDBACK: 7 * _DAY,
+    topics.MEASUREMENTS: 3 * _DAY,
+    topics.DETECTIONS: 30 * _DAY,
+    topics.ALERTS: 30 * _DAY,
+    topics.RETRAINING: 30 * _DAY,
+    topics.DEAD_LETTERS: 7 * _DAY,
+}
+_LARGEST_RECORD: Final = 16 << 20
+
+
+def ensure_topics(settings: KafkaSettings, seconds: float = 15.0) -> tuple[str, ...]:
+    """Create the topics that are missing; return their names. The embedded broker creates topics by itself.
+
+    Raises:
+        DeliveryFailed: no broker answers, or it refuses to create a topic.
+    """
+    if settings.embedded:
+        return ()
+    client = AdminClient({**settings.security, "bootstrap.servers": settings.bootstrap_servers})
+    try:
+        existing = client.list_topics(timeout=seconds).topics
+    except KafkaException as error:
+        reason = f"no broker answers at {settings.bootstrap_servers} ({error.args[0].name()})"
+        raise DeliveryFailed("any topic", reason) from error
+    missing = [name for name in topics.ALL if name not in existing]
+    if not missing:
+        return ()
+    created = client.create_topics([_spec(name, settings) for name in missing], operation_timeout=seconds)
+    for name, outcome in created.items():
+        try:
+            outcome.result(timeout=seconds)
+        except KafkaException as error:
+            # Another worker that starts at the same time may have been first.
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise DeliveryFailed(name, error.args[0].str()) from error
+    return tuple(missing)
+
+
+def _spec(name: str, settings: KafkaSettings) -> NewTopic:
+    return NewTopic(
+        name,
+        num_partitions=settings.partitions,
+        replication_factor=settings.replication,
+        config={"retention.ms": str(RETENTION_MS[name]), "max.message.bytes": str(_LARGEST_RECORD)},
+    )

@@ -1,0 +1,1 @@
+"""From measurements and detections to alert transitions: rules, windows, a state machine."""

@@ -1,0 +1,134 @@
+"""The workers, assembled: which steps a worker runs, on which topics, with what behind them.
+
+    enrich   inferences ───────────────► rows, measurements, dead letters
+    detect   measurements ─────────────► detections
+    alert    measurements, detections ─► alerts ─► people, datasets; all of it to the store
+
+Each worker is its own consumer group and scales by itself, up to the number of partitions.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from typing import Final, Literal
+
+import faust
+from faust.types.auth import CredentialsT
+
+from detectors.pii.scanner import Scanner
+from inferwatch import topics
+from inferwatch.clock import SystemClock
+from processors.alert.rules import load_rules
+from processors.alert.worker import AlertStep
+from processors.archive import ArchiveStep
+from processors.consume import attach
+from processors.detect.worker import DetectStep
+from processors.enrich.pipeline import Pipeline
+from processors.enrich.price import load_price_book
+from processors.enrich.worker import EnrichStep
+from processors.health import serve_health
+from processors.notify.slack import SlackWebhook
+from processors.notify.worker import NotifyStep
+from processors.producer import KafkaProducer
+from processors.retrain.worker import RetrainStep
+from processors.settings import KafkaSettings, ProcessorSettings
+from serving.embedder import TritonEmbedder
+from storage.sink import ClickHouseSink
+from storage.state import ClickHouseStateStore
+
+log: Final = logging.getLogger(__name__)
+
+Role = Literal["enrich", "detect", "alert"]
+ROLES: Final[tuple[Role, ...]] = ("enrich", "detect", "alert")
+
+
+def build(role: Role, settings: ProcessorSettings) -> faust.App:
+    """Return the Faust app of one worker."""
+    app = _app(role, settings)
+    match role:
+        case "enrich":
+            _enrich(app, settings)
+        case "detect":
+            _detect(app, settings)
+        case "alert":
+            _alert(app, settings)
+    if settings.web_port is not None:
+        serve_health(app, role, settings.web_port)
+    return app
+
+
+def _enrich(app: faust.App, settings: ProcessorSettings) -> None:
+    enrich = settings.enrich
+    embedder = TritonEmbedder(enrich.embedder_url, model=enrich.embedder_model) if enrich.embedder_url else None
+    step = EnrichStep(
+        enrich,
+        Pipeline(enrich, Scanner(), load_price_book(enrich.price_book)),
+        ClickHouseSink(settings.store),
+        KafkaProducer(settings.kafka),
+        embedder,
+        SystemClock(),
+    )
+    attach(app, step, name="enrich", topics=[topics.INFERENCES], most=enrich.batch_records, within=enrich.batch_seconds)
+
+
+def _detect(app: faust.App, settings: ProcessorSettings) -> None:
+    step = DetectStep(
+        settings.detect, ClickHouseStateStore(settings.store), KafkaProducer(settings.kafka), SystemClock()
+    )
+    attach(app, step, name="detect", topics=[topics.MEASUREMENTS], most=500, within=0.2)
+
+
+def _alert(app: faust.App, settings: ProcessorSettings) -> None:
+    alert, clock = settings.alert, SystemClock()
+    producer, states = KafkaProducer(settings.kafka), ClickHouseStateStore(settings.store)
+    slack = SlackWebhook(alert.slack_webhook_url) if alert.slack_webhook_url else None
+    evaluate = AlertStep(alert, load_rules(alert.rules), states, producer, clock)
+    notify = NotifyStep(slack, alert.dashboard_url, states, producer, clock)
+    retrain = RetrainStep(settings.retrain, settings.store, producer)
+    archive = ArchiveStep(ClickHouseSink(settings.store), producer, clock)
+    kept = [topics.DETECTIONS, topics.ALERTS, topics.RETRAINING]
+    attach(app, evaluate, name="alert", topics=[topics.MEASUREMENTS, topics.DETECTIONS], most=500, within=0.2)
+    attach(app, notify, name="notify", topics=[topics.ALERTS], most=50, within=0.1)
+    attach(app, retrain, name="retrain", topics=[topics.ALERTS], most=50, within=0.1)
+    attach(app, archive, name="archive", topics=kept, most=500, within=0.2)
+
+
+def _app(role: Role, settings: ProcessorSettings) -> faust.App:
+    kafka = settings.kafka
+    return faust.App(
+        f"inferwatch-{role}",
+        broker=[f"kafka://{server}" for server in kafka.bootstrap_servers.split(",")],
+        broker_credentials=_credentials(kafka),
+        datadir=str(settings.data_dir / "faust"),
+        # The state that matters is ours, see `processors.partitions`: no tables, no leader election.
+        store="memory://",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=kafka.partitions,
+        consumer_auto_offset_reset="earliest",
+        # A store that is away must not hold up the end: what is not acknowledged comes again.
+        stream_wait_empty=False,
+        stream_buffer_maxsize=4096,
+        broker_commit_interval=1.0,
+        # The built-in server would listen on every interface and show state.
+        web_enabled=False,
+    )
+
+
+def _credentials(kafka: KafkaSettings) -> CredentialsT | None:
+    """Translate librdkafka's security settings, the ones everything else here uses, to Faust's."""
+    protocol = kafka.security.get("security.protocol", "plaintext").lower()
+    if protocol == "plaintext":
+        return None
+    context = None
+    if protocol.endswith("ssl"):
+        context = ssl.create_default_context(cafile=kafka.security.get("ssl.ca.location"))
+    if protocol == "ssl":
+        return faust.SSLCredentials(context=context)
+    return faust.SASLCredentials(
+        mechanism=kafka.security.get("sasl.mechanism", "PLAIN"),
+        username=kafka.security.get("sasl.username"),
+        password=kafka.security.get("sasl.password"),
+        ssl_context=context,
+    )

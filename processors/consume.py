@@ -1,0 +1,96 @@
+"""A Faust agent around a step: at least once, in order, acknowledged only when durable.
+
+`Stream.take` acknowledges a batch even when its handling raised; `noack_take` leaves that to us. The order is:
+
+1. Take a batch.                         (Faust, nothing acknowledged)
+2. Process it, waiting where needed.     (the step; nothing behind it moves)
+3. Where the step says "durable", acknowledge it and every batch before it.
+4. Faust commits the offsets of acknowledged records in the background.
+
+An exception that escaped an agent would freeze the commit without stopping anything, so whatever a step raises
+crashes the worker, loudly; the service manager starts it again and step 2 begins where step 3 ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import faust
+
+from processors.step import Record, Step
+
+log: Final = logging.getLogger(__name__)
+
+
+def attach(
+    app: faust.App, step: Step, *, name: str, topics: Sequence[str], most: int, within: float, tick_seconds: float = 1.0
+) -> None:
+    """Let `step` process `topics`, in batches of up to `most` records that wait up to `within` seconds."""
+    consumer = _Consumer(app, step, name)
+    app.agent(app.topic(*topics, value_serializer="raw", key_serializer="raw"), name=name)(
+        lambda stream: consumer.consume(stream, most, within)
+    )
+    app.timer(interval=tick_seconds, name=f"{name}-tick")(consumer.tick)
+    app.on_partitions_revoked.connect(consumer.release, weak=False)
+    app.on_before_shutdown.connect(consumer.release, weak=False)
+
+
+class _Consumer:
+    """Keeps the records that a step was given and has not called durable, and calls it once at a time."""
+
+    def __init__(self, app: faust.App, step: Step, name: str) -> None:
+        self._app = app
+        self._step = step
+        self._name = name
+        self._one_call_at_a_time = asyncio.Lock()
+        self._unacknowledged: list[Any] = []
+        self._stream: Any = None
+
+    async def consume(self, stream: Any, most: int, within: float) -> None:
+        self._stream = stream
+        async for events in stream.noack_take(most, within=within):
+            async with self._crashing_on_error(), self._one_call_at_a_time:
+                self._unacknowledged.extend(events)
+                await self._acknowledge_if(await self._step.process([_record(event) for event in events]))
+
+    async def tick(self) -> None:
+        if self._one_call_at_a_time.locked():
+            return
+        async with self._crashing_on_error(), self._one_call_at_a_time:
+            await self._acknowledge_if(await self._step.tick())
+
+    async def release(self, *_: object, **__: object) -> None:
+        # Waits for a batch in progress: its rows must be in the store before anyone else reads the position there.
+        async with self._crashing_on_error(), self._one_call_at_a_time:
+            await self._step.release()
+            self._unacknowledged.clear()
+
+    async def _acknowledge_if(self, durable: bool) -> None:
+        if durable:
+            for event in self._unacknowledged:
+                await self._stream.ack(event)
+            self._unacknowledged.clear()
+
+    @asynccontextmanager
+    async def _crashing_on_error(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except Exception as error:
+            log.critical("%s cannot go on: %s", self._name, error, exc_info=True)
+            await self._app.crash(error)
+
+
+def _record(event: Any) -> Record:
+    message = event.message
+    key = message.key
+    return Record(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        key=key.decode("utf-8", "replace") if isinstance(key, bytes) else (key or ""),
+        value=message.value,
+    )

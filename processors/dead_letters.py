@@ -1,0 +1,34 @@
+"""Dead letters: the original bytes in a topic of their own, why and where they stood in headers."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from inferwatch import topics
+from processors.producer import OutgoingRecord
+from processors.records import decode_records
+from processors.step import Record
+
+R = TypeVar("R")
+
+
+def dead_letter(
+    value: bytes, reason: str, topic: str, partition: int, offset: int, index: int | None = None
+) -> OutgoingRecord:
+    """Return a record for the dead-letter topic. `index` is the line within the record; None is all of it."""
+    headers = [("reason", reason), ("topic", topic), ("partition", str(partition)), ("offset", str(offset))]
+    if index is not None:
+        headers.append(("index", str(index)))
+    return OutgoingRecord(topics.DEAD_LETTERS, value, topic, tuple(headers))
+
+
+def read_or_bury(record: Record, kind: type[R], buried: list[OutgoingRecord]) -> list[R]:
+    """Return what a record between processors holds; where it is not that, add a dead letter and return nothing."""
+    try:
+        return decode_records(record.value or b"", kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        reason = f"not a {kind.__name__}: {type(error).__name__}"
+        buried.append(dead_letter(record.value or b"", reason, record.topic, record.partition, record.offset))
+        return []

@@ -1,0 +1,92 @@
+"""Step 6: find PII in every free text of an event and put its type in its place."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from detectors.pii.mask import mask
+from detectors.protocols import PiiScanner
+from inferwatch.events import InferenceEvent, Message
+
+_json: Final = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedText:
+    """The free texts of an event after masking, and what was found in them.
+
+    `input_messages`, `output_messages` and `parameters` are JSON. `hits` counts by entity type and place, where a
+    place is `input`, `output`, `error`, `parameters`, `attributes` or `identity`.
+    """
+
+    input_messages: str
+    output_messages: str
+    error_message: str
+    parameters: str
+    attributes: dict[str, str]
+    service: str
+    team: str
+    conversation_id: str
+    prompt_name: str
+    hits: tuple[tuple[str, str, int], ...]
+
+    def found(self, place: str) -> int:
+        """Return how many values were found in one place."""
+        return sum(count for _, where, count in self.hits if where == place)
+
+
+class Masker:
+    """Masks events with one scanner. `user_hash_secret` keys the hash that replaces user ids."""
+
+    def __init__(self, scanner: PiiScanner, user_hash_secret: str) -> None:
+        self._scanner = scanner
+        self._secret = user_hash_secret.encode()
+
+    def mask_event(self, event: InferenceEvent) -> MaskedText:
+        """Return everything an event says in free text, masked."""
+        hits: Counter[tuple[str, str]] = Counter()
+
+        def text(value: str, place: str) -> str:
+            spans = self._scanner.scan(value)
+            hits.update((span.entity_type, place) for span in spans)
+            return mask(value, spans) if spans else value
+
+        def deep(value: Any, place: str) -> Any:
+            if isinstance(value, str):
+                return text(value, place)
+            if isinstance(value, dict):
+                return {text(str(key), place): deep(item, place) for key, item in value.items()}
+            if isinstance(value, list | tuple):
+                return [deep(item, place) for item in value]
+            if value is None or isinstance(value, bool | int | float):
+                return value
+            # Whatever else a decoder may come to return must not pass unseen.
+            return text(str(value), place)
+
+        def messages(given: tuple[Message, ...], place: str) -> str:
+            return _json.encode(deep(msgspec.to_builtins(given), place)).decode() if given else ""
+
+        return MaskedText(
+            input_messages=messages(event.input_messages, "input"),
+            output_messages=messages(event.output_messages, "output"),
+            error_message=text(event.error_message or "", "error"),
+            parameters=_json.encode(deep(event.parameters, "parameters")).decode() if event.parameters else "",
+            attributes=deep(event.attributes, "attributes"),
+            service=text(event.service, "identity"),
+            team=text(event.team, "identity"),
+            conversation_id=text(event.conversation_id or "", "identity"),
+            prompt_name=text(event.prompt_name or "", "identity"),
+            hits=tuple((kind, place, count) for (kind, place), count in sorted(hits.items())),
+        )
+
+    def hash_user(self, user: str | None) -> str:
+        """Return the keyed hash that stands for a user (HMAC-SHA256, 128 bits of it), or "" for none."""
+        if not user:
+            return ""
+        return hmac.new(self._secret, user.encode(), hashlib.sha256).hexdigest()[:32]

@@ -1,0 +1,44 @@
+"""Step 3: token counts where the server gave none."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from inferwatch.events import InferenceEvent, Message
+
+CHARACTERS_PER_TOKEN: Final = 4
+"""The usual rule of thumb for English; `token_source` says that it was used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Token counts and where they come from: `reported`, `counted`, `estimated`, or empty where there is no text."""
+
+    input: int | None
+    output: int | None
+    source: str
+
+
+def count_tokens(event: InferenceEvent) -> Tokens:
+    """Return the reported counts; a side that was not reported is estimated from the length of its text."""
+    given, made = event.input_tokens, event.output_tokens
+    if given is not None and made is not None:
+        return Tokens(given, made, event.token_source or "reported")
+    if event.content_unavailable or not (event.input_messages or event.output_messages):
+        return Tokens(given, made, event.token_source or "reported" if given is not None or made is not None else "")
+    cut = event.truncated
+    if given is None:
+        given = _estimate(cut.input_characters if cut else _characters(event.input_messages))
+    if made is None:
+        made = _estimate(cut.output_characters if cut else _characters(event.output_messages))
+    return Tokens(given, made, "estimated")
+
+
+def _estimate(characters: int) -> int:
+    return math.ceil(characters / CHARACTERS_PER_TOKEN)
+
+
+def _characters(messages: tuple[Message, ...]) -> int:
+    return sum(len(part.content or "") for message in messages for part in message.parts)

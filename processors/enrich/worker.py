@@ -1,0 +1,144 @@
+"""The enrich step: the pure pipeline with its reading and writing around it.
+
+Order of durability, for each batch:
+
+1. Ask the store how far each partition got, once after every assignment; skip what is there.
+2. Send measurements and dead letters; wait for Kafka.
+3. Insert rows, atomically; wait for the store.
+4. Return True: the records may be acknowledged.
+
+Killed between 2 and 3, the same measurements go out again; they carry the position of their event, and whoever
+watches them drops what it has seen. Killed between 3 and 4, step 1 skips the rows. Dead letters may repeat; their
+headers say where they stood, which tells a repetition apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from inferwatch import topics
+from inferwatch.clock import Clock
+from processors.dead_letters import dead_letter
+from processors.enrich.decode import MOST_EVENTS, DeadLetter, SourceRecord
+from processors.enrich.embed import add_embeddings
+from processors.enrich.enriched import Enriched
+from processors.enrich.pipeline import Batch, Pipeline
+from processors.enrich.rows import columns_of
+from processors.errors import TooMuchPoison
+from processors.producer import OutgoingRecord, RecordProducer
+from processors.records import Measurement, encode_records
+from processors.retry import until_it_works
+from processors.settings import EnrichSettings
+from processors.step import Record
+from serving.embedder import Embedder
+from storage.sink import Sink
+
+_REMEMBERED: Final = 1_000
+_FEWEST: Final = 200
+
+
+class EnrichStep:
+    """Turns records of the inferences topic into rows and measurements, each event once."""
+
+    def __init__(
+        self,
+        settings: EnrichSettings,
+        pipeline: Pipeline,
+        sink: Sink,
+        producer: RecordProducer,
+        embedder: Embedder | None,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._pipeline = pipeline
+        self._sink = sink
+        self._producer = producer
+        self._embedder = embedder
+        self._clock = clock
+        self._rng = random.Random(0)  # noqa: S311 - a sample, not a secret
+        self._stored: dict[int, int] | None = None
+        self._outcomes: deque[bool] = deque(maxlen=_REMEMBERED)
+        self.events_without_embedding = 0
+
+    async def process(self, records: Sequence[Record]) -> bool:
+        """Process a batch; always durable when it returns."""
+        stored = await self._stored_positions()
+        fresh = [
+            SourceRecord(record.partition, record.offset, record.value)
+            for record in records
+            if record.offset > stored.get(record.partition, -1)
+        ]
+        for part in atomic_parts(fresh):
+            await self._process_part(part)
+        return True
+
+    async def tick(self) -> bool:
+        """Nothing to do between batches, and nothing ever waits for durability."""
+        return True
+
+    async def release(self) -> None:
+        """Forget how far the store is: someone else may write next."""
+        self._stored = None
+
+    async def _stored_positions(self) -> dict[int, int]:
+        if self._stored is None:
+            self._stored = await until_it_works(
+                "Reading how far the store is", lambda: asyncio.to_thread(self._sink.positions)
+            )
+        return self._stored
+
+    async def _process_part(self, records: Sequence[SourceRecord]) -> None:
+        batch = await asyncio.to_thread(self._pipeline.enrich, records, self._clock.now())
+        self._check_poison(batch)
+        if self._embedder is not None:
+            self.events_without_embedding += await add_embeddings(
+                batch.items, self._embedder, self._settings.embed_most, self._settings.embed_seconds, self._rng
+            )
+        outgoing = [*measurement_records(batch.items), *map(dead_letter_record, batch.dead)]
+        await until_it_works("Sending measurements", lambda: self._producer.send(outgoing))
+        columns = columns_of(batch.items, self._clock.now())
+        write = functools.partial(self._sink.write, "inferences", columns)
+        await until_it_works("Writing inferences", lambda: asyncio.to_thread(write))
+
+    def _check_poison(self, batch: Batch) -> None:
+        self._outcomes.extend([True] * len(batch.items))
+        self._outcomes.extend([False] * len(batch.dead))
+        invalid = self._outcomes.count(False)
+        if len(self._outcomes) >= _FEWEST and invalid > self._settings.poison_limit * len(self._outcomes):
+            share = invalid / len(self._outcomes)
+            reason = batch.dead[-1].reason if batch.dead else "unknown"
+            raise TooMuchPoison(share, len(self._outcomes), self._settings.poison_limit, reason)
+
+
+def atomic_parts(records: Sequence[SourceRecord]) -> list[list[SourceRecord]]:
+    """Split records, in order, so that each part is at most `MOST_EVENTS` events or one record."""
+    parts: list[list[SourceRecord]] = []
+    events = 0
+    for record in records:
+        lines = (record.value or b"").count(b"\n") + 1
+        if not parts or events + lines > MOST_EVENTS:
+            parts.append([])
+            events = 0
+        parts[-1].append(record)
+        events += lines
+    return parts
+
+
+def measurement_records(items: Sequence[Enriched]) -> list[OutgoingRecord]:
+    """Return the measurements of a batch, one record a model, in order."""
+    by_key: dict[str, list[Measurement]] = {}
+    for item in items:
+        measurement = item.measurement()
+        by_key.setdefault(measurement.key, []).append(measurement)
+    return [OutgoingRecord(topics.MEASUREMENTS, encode_records(found), key) for key, found in by_key.items()]
+
+
+def dead_letter_record(letter: DeadLetter) -> OutgoingRecord:
+    """Return a dead letter of this step as a Kafka record."""
+    at = letter.position
+    return dead_letter(letter.value, letter.reason, topics.INFERENCES, at.partition, at.offset, at.index)

@@ -1,0 +1,78 @@
+"""What the processors can raise, beside `storage.errors` and `serving.errors`.
+
+ProcessorError
+├── InvalidRecord        one event, or a whole record, that cannot be processed: it goes to the dead letters
+├── TooMuchPoison        most of what arrives is invalid: the worker stops rather than empty the topic
+├── InvalidRule          an alert rule that cannot be evaluated
+├── InvalidPriceBook     a price book that cannot be read
+├── DeliveryFailed       Kafka did not acknowledge in time
+└── NotDelivered         a message did not reach people
+"""
+
+from __future__ import annotations
+
+
+class ProcessorError(Exception):
+    """Base of everything this package raises."""
+
+
+class InvalidRecord(ProcessorError):
+    """An event that cannot be processed. `reason` never quotes its content."""
+
+    def __init__(self, partition: int, offset: int, index: int | None, reason: str) -> None:
+        super().__init__(f"{partition}:{offset}{'' if index is None else f'[{index}]'}: {reason}")
+        self.partition = partition
+        self.offset = offset
+        self.index = index
+        self.reason = reason
+
+
+class TooMuchPoison(ProcessorError):
+    """More than `limit` (a share) of the last `seen` events were invalid."""
+
+    def __init__(self, share: float, seen: int, limit: float, last_reason: str) -> None:
+        super().__init__(
+            f"{share:.0%} of the last {seen} events were invalid, more than the limit of {limit:.0%}; "
+            f"the last one because: {last_reason}. Something upstream writes another format: stop it, then restart."
+        )
+        self.share = share
+        self.seen = seen
+        self.limit = limit
+        self.last_reason = last_reason
+
+
+class InvalidRule(ProcessorError):
+    """A rule file, and where it does not fit."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class InvalidPriceBook(ProcessorError):
+    """A price book, and where it does not fit."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class DeliveryFailed(ProcessorError):
+    """Kafka did not acknowledge a record for `topic`."""
+
+    def __init__(self, topic: str, reason: str) -> None:
+        super().__init__(f"Kafka did not take a record for {topic}: {reason}")
+        self.topic = topic
+        self.reason = reason
+
+
+class NotDelivered(ProcessorError):
+    """Slack did not take a message; worth another try after `retry_after` seconds unless `final`."""
+
+    def __init__(self, reason: str, retry_after: float, *, final: bool) -> None:
+        super().__init__(f"Slack did not take a message: {reason}")
+        self.reason = reason
+        self.retry_after = retry_after
+        self.final = final

@@ -1,0 +1,52 @@
+"""State by model, within the state of a partition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeVar
+
+from processors.records import model_key
+
+
+class OfModel(Protocol):
+    """State of one model in one environment."""
+
+    environment: str
+    model: str
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the whole state as plain JSON."""
+        ...
+
+
+M = TypeVar("M", bound=OfModel)
+
+
+class ModelStates(Generic[M]):
+    """The states of all models in one partition; each is made when its model is first seen."""
+
+    def __init__(self, new: Callable[[str, str], M]) -> None:
+        self._new = new
+        self._models: dict[str, M] = {}
+
+    def of(self, environment: str, model: str) -> M:
+        """Return the state of one model."""
+        key = model_key(environment, model)
+        if key not in self._models:
+            self._models[key] = self._new(environment, model)
+        return self._models[key]
+
+    def all(self) -> list[M]:
+        """Return the states of all models."""
+        return list(self._models.values())
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the whole state as plain JSON."""
+        return {"version": 1, "models": [state.snapshot() for state in self._models.values()]}
+
+    def restore(self, snapshot: dict[str, Any], restored: Callable[[dict[str, Any]], M]) -> ModelStates[M]:
+        """Take the states that a snapshot describes; return self."""
+        for part in snapshot["models"]:
+            state = restored(part)
+            self._models[model_key(state.environment, state.model)] = state
+        return self

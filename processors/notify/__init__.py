@@ -1,0 +1,1 @@
+"""From alert transitions to messages that people read."""

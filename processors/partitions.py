@@ -1,0 +1,106 @@
+"""State of a processor by partition: loaded when a partition comes, saved with its offsets, forgotten when it goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from inferwatch.clock import Clock
+from processors.retry import until_it_works
+from processors.step import Record
+from storage.errors import StoreUnavailable
+from storage.state import SavedState, StateStore
+
+
+class Snapshotting(Protocol):
+    """State that is plain JSON outside."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the whole state."""
+        ...
+
+
+S = TypeVar("S", bound=Snapshotting)
+
+
+class PartitionStates(Generic[S]):
+    """The states of one component.
+
+    Records at or below the offset that a state was saved with were processed by it: `unprocessed` drops them. States
+    are saved about every `seconds`, all together; until then records stay unacknowledged and would come again.
+    """
+
+    def __init__(
+        self,
+        component: str,
+        store: StateStore,
+        clock: Clock,
+        seconds: float,
+        new: Callable[[], S],
+        restored: Callable[[dict[str, Any]], S],
+    ) -> None:
+        self._component = component
+        self._store = store
+        self._clock = clock
+        self._seconds = seconds
+        self._new = new
+        self._restored = restored
+        self._states: dict[int, S] = {}
+        self._offsets: dict[int, dict[str, int]] = {}
+        self._changed: set[int] = set()
+        self._saved_at = clock.elapsed()
+
+    async def unprocessed(self, records: Sequence[Record]) -> list[tuple[S, Record]]:
+        """Return records not processed yet, each with the state of its partition, and count them as processed."""
+        fresh = []
+        for record in records:
+            if record.partition not in self._states:
+                await self._load(record.partition)
+            offsets = self._offsets[record.partition]
+            if record.offset > offsets.get(record.topic, -1):
+                offsets[record.topic] = record.offset
+                self._changed.add(record.partition)
+                fresh.append((self._states[record.partition], record))
+        return fresh
+
+    def all(self) -> list[S]:
+        """Return every state held now."""
+        return list(self._states.values())
+
+    def mark_all_changed(self) -> None:
+        """Say that states changed without a record, by time alone."""
+        self._changed.update(self._states)
+
+    async def saved(self, *, now: bool = False) -> bool:
+        """Save what changed, where it is time or `now`; return whether nothing is left unsaved.
+
+        A store that is away is no reason to stop: watching goes on, and what is not saved stays unacknowledged.
+        """
+        if not self._changed:
+            return True
+        if not now and self._clock.elapsed() - self._saved_at < self._seconds:
+            return False
+        self._saved_at = self._clock.elapsed()
+        for partition in sorted(self._changed):
+            state = SavedState(dict(self._offsets[partition]), self._states[partition].snapshot())
+            try:
+                await asyncio.to_thread(self._store.save, self._component, partition, state)
+            except StoreUnavailable:
+                return False
+            self._changed.discard(partition)
+        return True
+
+    def forget(self) -> None:
+        """Forget all states: someone else may own the partitions next."""
+        self._states.clear()
+        self._offsets.clear()
+        self._changed.clear()
+
+    async def _load(self, partition: int) -> None:
+        saved = await until_it_works(
+            f"Loading the state of {self._component}",
+            lambda: asyncio.to_thread(self._store.load, self._component, partition),
+        )
+        self._states[partition] = self._new() if saved is None else self._restored(saved.snapshot)
+        self._offsets[partition] = {} if saved is None else dict(saved.offsets)

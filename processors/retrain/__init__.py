@@ -1,0 +1,1 @@
+"""From an alert to a dataset that a trainer can take."""
