@@ -1,0 +1,75 @@
+"""Commands that look and tell: migrate, health, doctor, bench."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from typing import Final
+
+import click
+
+from app import settings
+from app.local.probes import http_ok
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def migrate(as_json: bool) -> None:
+    """Create the database's tables, or bring them up to date. Safe to repeat."""
+    from storage.migrate import migrate as run
+
+    applied = run(settings.load(os.environ).store)
+    if as_json:
+        click.echo(json.dumps({"applied": list(applied)}))
+    else:
+        click.echo("\n".join(f"applied {name}" for name in applied) or "The schema is up to date.")
+
+
+@click.command()
+@click.argument("url")
+@click.option("--seconds", default=3.0, show_default=True, help="How long to wait for the answer.")
+def health(url: str, seconds: float) -> None:
+    """Exit with 0 when URL answers with status 200, else with 1. For health checks of containers."""
+    if not http_ok(url, seconds):
+        click.echo(f"{url} does not answer with 200", err=True)
+        sys.exit(1)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def doctor(as_json: bool) -> None:
+    """Say what is reachable and what is misconfigured. Exits with 1 when something that is needed is not there."""
+    from app.doctor import examine
+
+    findings = examine(settings.load(os.environ))
+    if as_json:
+        click.echo(json.dumps({"findings": [dataclasses.asdict(finding) for finding in findings]}))
+    else:
+        for finding in findings:
+            click.echo(f"{'ok  ' if finding.ok else 'BAD '} {finding.name}: {finding.says}")
+    sys.exit(0 if all(finding.ok or not finding.needed for finding in findings) else 1)
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--all", "run_all", is_flag=True, help="Run every benchmark and write bench/results.md.")
+def bench(name: str | None, as_json: bool, run_all: bool) -> None:
+    """Run the benchmark NAME; without a name, list them."""
+    from app.bench.runner import BENCHMARKS, as_text, run, run_everything
+
+    if run_all:
+        run_everything(lambda line: click.echo(line, err=True))
+    elif name is None:
+        for known, benchmark in BENCHMARKS.items():
+            click.echo(f"{known:<12} {benchmark.says}")
+    elif name not in BENCHMARKS:
+        raise click.UsageError(f"there is no benchmark {name!r}; there are {', '.join(BENCHMARKS)}")
+    else:
+        result = run(name)
+        click.echo(json.dumps(result.as_dict()) if as_json else as_text(result))
+
+
+COMMANDS: Final = (migrate, health, doctor, bench)

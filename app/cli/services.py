@@ -1,0 +1,132 @@
+"""One service each: the commands that docker-compose and `inferwatch up` start."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import Final, cast
+
+import click
+
+from app import settings
+from app.environment import Environment
+from app.errors import PortTaken
+from app.settings import Settings
+
+
+def _load() -> Settings:
+    return settings.load(os.environ)
+
+
+@click.command()
+def store() -> None:
+    """Run the embedded ClickHouse engine behind its HTTP interface.
+
+    INFERWATCH_STORE_PATH is its folder, INFERWATCH_STORE_PORT its port.
+    """
+    from storage.embedded.server import serve
+
+    serve(_load().embedded_store)
+
+
+@click.command()
+@click.option("--embedded", is_flag=True, envvar="INFERWATCH_KAFKA_EMBEDDED", help="In memory, without Java.")
+def broker(embedded: bool) -> None:
+    """Run a Kafka broker on this machine: Apache Kafka on Java 17 or, with --embedded, one in memory."""
+    from app.local import kafka
+    from app.local.mock_broker import MockBrokerSettings, serve
+    from app.local.stack import embedded_broker_file
+
+    loaded = _load()
+    if embedded:
+        serve(MockBrokerSettings(embedded_broker_file(loaded.data_dir)))
+        return
+    kafka.fetch(loaded.broker.cache_dir, lambda line: click.echo(line, err=True))
+    launch = kafka.prepare(loaded.broker)
+    os.execvpe(launch.argv[0], launch.argv, {**os.environ, **launch.env})  # noqa: S606 - java is found on PATH
+
+
+@click.command()
+def triton() -> None:
+    """Run Triton on the CPU of this machine with SmolLM2 and MiniLM."""
+    from serving.launch import prepare
+
+    launch = prepare(_load().triton)
+    os.execve(launch.argv[0], launch.argv, launch.env)  # noqa: S606 - a path that `prepare` found
+
+
+@click.command()
+@click.argument("role", type=click.Choice(["enrich", "detect", "alert"]))
+def worker(role: str) -> None:
+    """Run a stream processor.
+
+    \b
+    enrich   decodes, prices, masks and embeds inferences; writes rows and measurements
+    detect   watches measurements for drift and anomalies
+    alert    evaluates rules, tells people, triggers retraining
+    """
+    from processors.admin import ensure_topics
+    from processors.app import Role, build
+    from processors.run import run
+    from storage.migrate import migrate
+
+    processors = _load().processors
+    _say_if_secret_is_default(processors.enrich.user_hash_secret)
+    app = build(cast(Role, role), processors)
+    migrate(processors.store)
+    ensure_topics(processors.kafka)
+    sys.exit(run(app))
+
+
+@click.command()
+def sidecar() -> None:
+    """Run the reverse proxy in front of Triton that mirrors inferences to Kafka."""
+    from ingest.sidecar.sidecar import run
+
+    async def until_stopped() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await run(_load().sidecar, stop)
+
+    asyncio.run(until_stopped())
+
+
+@click.command()
+def dashboard() -> None:
+    """Run the dashboard."""
+    from app.local.ports import require_free
+    from dashboard.run import command
+
+    loaded = _load().dashboard
+    require_free("the dashboard", loaded.host, loaded.port, "INFERWATCH_DASHBOARD_PORT")
+    launch = command(loaded)
+    os.execve(launch.argv[0], launch.argv, {**os.environ, **launch.environment})  # noqa: S606 - our own interpreter
+
+
+@click.command("slack-receiver")
+def slack_receiver() -> None:
+    """Run a local stand-in for Slack's incoming webhooks: checks messages as Slack does and shows them on a page."""
+    from app.demo.slack_receiver import serve
+
+    port = Environment(os.environ).port("SLACK_PORT", 8502)
+    try:
+        serve("127.0.0.1", port)
+    except OSError as error:
+        raise PortTaken("the Slack receiver", "127.0.0.1", port, "INFERWATCH_SLACK_PORT") from error
+
+
+def _say_if_secret_is_default(secret: str) -> None:
+    from processors.settings import EnrichSettings
+
+    if secret == EnrichSettings().user_hash_secret:
+        click.echo(
+            "INFERWATCH_USER_HASH_SECRET is not set: user ids are hashed with a secret that everyone knows. "
+            "Set it to any long random text before real users come.",
+            err=True,
+        )
+
+
+COMMANDS: Final = (store, broker, triton, worker, sidecar, dashboard, slack_receiver)

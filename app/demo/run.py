@@ -1,0 +1,204 @@
+"""`inferwatch up` and `inferwatch demo`: the stack, the traffic, the report."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from app import settings as settings_module
+from app.demo import audit
+from app.demo.clients import Clients
+from app.demo.ledger import Ledger
+from app.demo.observer import Observer, Seen
+from app.demo.report import Report, alerts_of, freshness_of, latency_of, sources_of
+from app.demo.scenario import REFERENCE_EVENTS, WINDOW_EVENTS, play
+from app.demo.topic import mirrored
+from app.demo.traffic import Traffic
+from app.errors import AppError
+from app.local.stack import Stack, StackSettings, choose_broker, configure
+from inferwatch import Mirror
+from storage.client import connect
+
+Say = Callable[[str], None]
+T = TypeVar("T")
+
+_DRAIN_SECONDS: Final = 30.0
+_DEMO: Final = {
+    "INFERWATCH_DRIFT_REFERENCE_EVENTS": str(REFERENCE_EVENTS),
+    "INFERWATCH_DRIFT_WINDOWS": str(WINDOW_EVENTS),
+    "INFERWATCH_USER_HASH_SECRET": "a secret of the demo",
+}
+"""What differs from an installation: little traffic, so a small reference."""
+
+
+def up(environ: Mapping[str, str], data_dir: Path, say: Say) -> None:
+    """Start everything, wait for Ctrl-C, stop everything."""
+    with _stack(environ, data_dir, say, any_ports=False, local_slack=False) as (stack, settings):
+        sidecar = settings.loaded.sidecar
+        say(f"Sidecar: HTTP at {sidecar.host}:{sidecar.http_port}, gRPC at {sidecar.host}:{sidecar.grpc_port}")
+        say(f"Kafka: {settings.loaded.kafka.bootstrap_servers}   Logs: {data_dir.resolve() / 'logs'}")
+        say(f"Dashboard: {settings.dashboard_page}")
+        _wait_for_the_end(stack)
+
+
+def show(environ: Mapping[str, str], data_dir: Path, say: Say) -> None:
+    """Start everything, send traffic with incidents, go on with normal traffic until Ctrl-C."""
+    local_slack = not environ.get("SLACK_WEBHOOK_URL", "").strip()
+    with _stack({**environ, **_DEMO}, data_dir, say, any_ports=False, local_slack=local_slack) as (stack, settings):
+        say(
+            "Real prompts are on their way. Within about two minutes three incidents happen in them, one after another:"
+        )
+        say("personal data in prompts, a shift of topic (which also triggers retraining), and errors.")
+        say(f"Datasets: {settings.loaded.processors.retrain.folder}   Logs: {settings.data_dir / 'logs'}")
+        say("Ctrl-C stops everything.")
+        say(f"Slack messages: {settings.slack_page if local_slack else 'in your Slack'}")
+        say(f"Dashboard: {settings.dashboard_page}")
+        _run(_traffic(settings, stack, lambda line: None, go_on=True))
+
+
+def once(environ: Mapping[str, str], data_dir: Path | None, say: Say) -> Report:
+    """Start everything on free ports, play the scenario, stop everything, report."""
+    with contextlib.ExitStack() as cleanup:
+        folder = data_dir or Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="inferwatch-demo-")))
+        variables = {**environ, **_DEMO}
+        started = time.monotonic()
+        with _stack(variables, folder, say, any_ports=True, local_slack=True) as (stack, settings):
+            say(f"Everything runs after {time.monotonic() - started:.1f} s")
+            ledger, seen = _run(_traffic(settings, stack, say, go_on=False))
+            say("Comparing what was sent with what is stored")
+            report = _report(settings, ledger, seen)
+        say(f"Stopped after {time.monotonic() - started:.1f} s")
+        return report
+
+
+@contextmanager
+def _stack(
+    environ: Mapping[str, str], data_dir: Path, say: Say, *, any_ports: bool, local_slack: bool
+) -> Iterator[tuple[Stack, StackSettings]]:
+    """A running stack that is stopped whatever happens; SIGTERM counts as Ctrl-C."""
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    embedded = choose_broker(say, settings_module.load(environ).broker.cache_dir)
+    settings = configure(environ, data_dir, any_ports=any_ports, local_slack=local_slack, embedded_broker=embedded)
+    stack = Stack(settings, environ, say)
+    try:
+        yield stack, stack.start()
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        if any_ports:
+            raise
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        say("Stopping")
+        killed = stack.stop()
+        if killed:
+            say(f"These did not stop by themselves in time and were killed: {', '.join(killed)}")
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _run(traffic: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; an error of ours comes out as it is, not in a group."""
+    try:
+        return asyncio.run(traffic)
+    except ExceptionGroup as group:
+        ours = group.subgroup(AppError)
+        raise ours.exceptions[0] if ours is not None else group from group
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _wait_for_the_end(stack: Stack) -> None:
+    never = threading.Event()
+    while not never.wait(1.0):
+        stack.check()
+
+
+async def _traffic(settings: StackSettings, stack: Stack, say: Say, *, go_on: bool) -> tuple[Ledger, Seen]:
+    loaded, ledger, rng = settings.loaded, Ledger(), random.Random(7)  # noqa: S311 - prompts, not secrets
+    mirror = Mirror(loaded.kafka.bootstrap_servers, service="support-app", team="retail", flush_timeout=10.0)
+    sidecar = loaded.sidecar
+    clients = Clients(
+        loaded.triton_http, f"{sidecar.host}:{sidecar.http_port}", f"{sidecar.host}:{sidecar.grpc_port}", mirror
+    )
+    traffic = Traffic(clients, ledger, rng)
+    observer = Observer(loaded.store, settings.slack_page if settings.slack_receiver else None)
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(_checking(stack))
+        tasks.create_task(observer.run())
+        asking = tasks.create_task(traffic.run())
+        await play(traffic, ledger, observer, say, calm_seconds=20.0 if go_on else 3.0)
+        if go_on:
+            await asking
+        traffic.stop()
+        await asking
+        await asyncio.to_thread(mirror.close)
+        await _all_stored(ledger, observer)
+        observer.stop()
+        watching.cancel()
+    await clients.close()
+    return ledger, observer.seen
+
+
+async def _checking(stack: Stack) -> None:
+    while True:
+        stack.check()
+        await asyncio.sleep(1.0)
+
+
+async def _all_stored(ledger: Ledger, observer: Observer) -> None:
+    deadline = time.monotonic() + _DRAIN_SECONDS
+    wanted = {entry.event_id for entry in ledger.entries if entry.event_id}
+    while not wanted <= observer.seen.events.keys() and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+
+
+def _report(settings: StackSettings, ledger: Ledger, seen: Seen) -> Report:
+    client = connect(settings.loaded.store)
+    try:
+        stored = audit.stored_rows(client)
+        sources = sources_of(ledger, mirrored(settings.loaded.kafka), stored)
+        planted = ledger.planted()
+        in_clear = audit.found_in_clear(client, [value.value for value in planted])
+        rolled_up = audit.rolled_up(client)
+        runs = audit.retraining_runs(client)
+        return Report(
+            sources=sources,
+            lost=sum(row["lost"] for row in sources.values()) + max(len(stored) - rolled_up, 0),
+            repeated=sum(row["duplicated"] for row in sources.values()) + max(rolled_up - len(stored), 0),
+            unmasked=len(in_clear),
+            missing=_missing(ledger, seen, sources, runs),
+            latency=latency_of(ledger.entries, stored),
+            cost=audit.cost(client),
+            pii={"hits": audit.pii_hits(client), "planted": len(planted), "found_in_clear": len(in_clear)},
+            alerts=alerts_of(ledger, seen),
+            retraining=runs,
+            freshness=freshness_of(ledger, seen),
+        )
+    finally:
+        client.close()
+
+
+def _missing(
+    ledger: Ledger, seen: Seen, sources: Mapping[str, Mapping[str, int]], runs: list[dict[str, object]]
+) -> list[str]:
+    """Return, in words, what should have happened and did not."""
+    missing = [f"traffic from {name}" for name in ("sdk", "sidecar-http", "sidecar-grpc") if name not in sources]
+    missing += [
+        f"{row['unasked']} stored events of {name} were never made" for name, row in sources.items() if row["unasked"]
+    ]
+    for rule, cause in ledger.incidents.items():
+        if seen.alert_at(rule, cause) is None:
+            missing.append(f"a message about {rule}")
+    if not any(Path(str(run["dataset"])).is_file() and run["rows"] for run in runs):
+        missing.append("a retraining run with a dataset")
+    return missing

@@ -1,0 +1,69 @@
+"""The order of things: a reference, then three incidents, each caused in the traffic until it is noticed."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from app.demo.ledger import Ledger
+from app.demo.observer import Observer
+from app.demo.traffic import Topic, Traffic
+
+Say = Callable[[str], None]
+
+REFERENCE_EVENTS: Final = 100
+WINDOW_EVENTS: Final = 25
+_PAUSE: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Something that goes wrong in the traffic, the rule that must notice, and how long it may take at most."""
+
+    name: str
+    rule: str
+    topic: Topic
+    seconds: float
+    says: str
+
+
+def incidents(traffic: Traffic) -> tuple[Incident, ...]:
+    """Return the three incidents of the demo, in order."""
+    return (
+        Incident("pii", "pii-in-prompts", traffic.personal, 40.0, "every third prompt carries personal data"),
+        Incident("drift", "topic-drift", traffic.shifted, 60.0, "prompts are about cooking, not banking"),
+        Incident("errors", "errors", traffic.too_long, 40.0, "every other prompt is longer than the context"),
+    )
+
+
+async def play(traffic: Traffic, ledger: Ledger, observer: Observer, say: Say, calm_seconds: float) -> None:
+    """Let normal traffic make a reference, then each incident happen until its message arrives or its time is up."""
+    say(f"Normal traffic until there is a reference of {REFERENCE_EVENTS} prompts")
+    await _until(lambda: len(observer.seen.events) >= REFERENCE_EVENTS + WINDOW_EVENTS, 120.0)
+    for incident in incidents(traffic):
+        await asyncio.sleep(calm_seconds)
+        say(f"Incident: {incident.says}")
+        cause = time.time()
+        ledger.incidents[incident.rule] = cause
+        traffic.topic = incident.topic
+        rule = incident.rule
+        noticed = await _until(functools.partial(_noticed, observer, rule, cause), incident.seconds)
+        traffic.topic = traffic.normal
+        say(f"  noticed after {time.time() - cause:.1f} s" if noticed else "  not noticed")
+
+
+async def _until(condition: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(_PAUSE)
+    return True
+
+
+def _noticed(observer: Observer, rule: str, since: float) -> bool:
+    return observer.seen.alert_at(rule, since) is not None

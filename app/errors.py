@@ -1,0 +1,48 @@
+"""What the wiring can raise; `app.cli` shows each as one sentence and exits with 2.
+
+AppError
+├── SettingsError        an environment variable has a value that cannot work
+├── PortTaken            something else listens where a service of ours would
+├── ServiceFailed        a service ended, or was not ready in time
+└── local brokers' own errors, see `app.local.errors`
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class AppError(Exception):
+    """Base of everything this package raises."""
+
+
+class SettingsError(AppError):
+    """An environment variable has a value that cannot work. Secrets are not shown."""
+
+    def __init__(self, variable: str, value: str, expected: str) -> None:
+        shown = "a value that is not shown" if "PASSWORD" in variable or "SECRET" in variable else repr(value)
+        super().__init__(f"{variable} is {shown}; expected {expected}")
+        self.variable = variable
+        self.expected = expected
+
+
+class PortTaken(AppError):
+    """Something else listens on `host:port`, where `service` would."""
+
+    def __init__(self, service: str, host: str, port: int, variable: str) -> None:
+        super().__init__(f"{host}:{port}, the port of {service}, is taken. Stop what uses it, or set {variable}.")
+        self.service = service
+        self.host = host
+        self.port = port
+        self.variable = variable
+
+
+class ServiceFailed(AppError):
+    """A service ended, or was not ready in time; `log` is where it says why and `tail` its last lines."""
+
+    def __init__(self, service: str, reason: str, log: Path, tail: str) -> None:
+        super().__init__(f"{service} {reason}. Its log is {log}, which ends with:\n{tail}")
+        self.service = service
+        self.reason = reason
+        self.log = log
+        self.tail = tail

@@ -1,0 +1,133 @@
+"""Starts services as processes, waits until they are ready, stops all of them and leaves none behind."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from app.errors import ServiceFailed
+
+_PR_SET_PDEATHSIG: Final = 1
+_TAIL_LINES: Final = 15
+_libc: Final = ctypes.CDLL(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A process to run. `ready` tells whether it can be used; `env` is all of its environment."""
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    ready: Callable[[], bool]
+    ready_seconds: float = 90.0
+    stop_seconds: float = 10.0
+
+
+@dataclass(slots=True)
+class _Running:
+    service: Service
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+class Supervisor:
+    """Runs services. Each has a process group of its own, so that Ctrl-C reaches the supervisor alone.
+
+    Call it from the main thread: Linux ends a child with its parent's thread, which is what takes the services along
+    when the supervisor itself is killed.
+    """
+
+    def __init__(self, log_dir: Path) -> None:
+        self._log_dir = log_dir
+        self._running: list[_Running] = []
+
+    def start(self, service: Service) -> None:
+        """Start a service without waiting for it."""
+        self._log_dir.mkdir(parents=True, exist_ok=True)
+        log = self._log_dir / f"{service.name}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                service.argv,
+                env=dict(service.env),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+        self._running.append(_Running(service, process, log))
+
+    def wait_ready(self, name: str) -> None:
+        """Wait until a service is ready. Raises `ServiceFailed` when it ends, or takes longer than it may."""
+        running = self._find(name)
+        deadline = time.monotonic() + running.service.ready_seconds
+        while not running.service.ready():
+            self.check()
+            if time.monotonic() > deadline:
+                reason = f"was not ready within {running.service.ready_seconds:g} s"
+                raise ServiceFailed(name, reason, running.log, tail(running.log))
+            time.sleep(0.05)
+
+    def check(self) -> None:
+        """Raise `ServiceFailed` when a service has ended by itself."""
+        for running in self._running:
+            status = running.process.poll()
+            if status is not None:
+                reason = f"ended with status {status}"
+                raise ServiceFailed(running.service.name, reason, running.log, tail(running.log))
+
+    def stop_all(self) -> list[str]:
+        """Stop all services, the last started first; return the names of those that had to be killed.
+
+        Services that write come after those they write to, so each can hand over what it holds.
+        """
+        killed = []
+        while self._running:
+            running = self._running.pop()
+            if not _stop(running.process, running.service.stop_seconds):
+                killed.append(running.service.name)
+        return killed
+
+    def pids(self) -> dict[str, int]:
+        """Return the process id of each service."""
+        return {running.service.name: running.process.pid for running in self._running}
+
+    def _find(self, name: str) -> _Running:
+        return next(running for running in self._running if running.service.name == name)
+
+
+def tail(log: Path) -> str:
+    """Return the last lines of a log."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-_TAIL_LINES:])
+
+
+def _stop(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(seconds)
+        return True
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        _kill_group(process)
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """What a service started itself goes with it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _die_with_parent() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

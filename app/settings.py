@@ -1,0 +1,201 @@
+"""All settings of all services, read from the environment here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from app.environment import Environment
+from app.local.kafka import KafkaSettings as BrokerSettings
+from dashboard.config import DashboardSettings
+from inferwatch.settings import MirrorSettings
+from ingest.sidecar.settings import SidecarSettings
+from processors.settings import (
+    AlertSettings,
+    DetectSettings,
+    EnrichSettings,
+    KafkaSettings,
+    ProcessorSettings,
+    RetrainSettings,
+)
+from serving.settings import TritonSettings
+from storage.client import StoreSettings
+from storage.embedded.settings import EmbeddedSettings
+
+SECURITY_PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything, by service."""
+
+    data_dir: Path
+    kafka: KafkaSettings
+    store: StoreSettings
+    processors: ProcessorSettings
+    sidecar: SidecarSettings
+    dashboard: DashboardSettings
+    embedded_store: EmbeddedSettings
+    broker: BrokerSettings
+    triton: TritonSettings
+    triton_http: str
+    triton_grpc: str
+
+
+def load(variables: Mapping[str, str]) -> Settings:
+    """Read all settings.
+
+    Raises:
+        SettingsError: a variable has a value that cannot work; names the variable and the form it should have.
+    """
+    env = Environment(variables)
+    data_dir = env.path("DATA_DIR", Path(".inferwatch"))
+    host = env.text("HOST", "127.0.0.1")
+    kafka = _kafka(env)
+    store = _store(env)
+    dashboard_port = env.port("DASHBOARD_PORT", 8501)
+    dashboard_url = env.url("DASHBOARD_URL", f"http://127.0.0.1:{dashboard_port}")
+    triton_http = env.address("TRITON_HTTP", "127.0.0.1:8000")
+    triton_grpc = env.address("TRITON_GRPC", "127.0.0.1:8001")
+    return Settings(
+        data_dir=data_dir,
+        kafka=kafka,
+        store=store,
+        processors=_processors(env, variables, kafka, store, data_dir, dashboard_url),
+        sidecar=_sidecar(env, kafka, host, triton_http, triton_grpc),
+        dashboard=DashboardSettings(store=store, host=host, port=dashboard_port),
+        embedded_store=_embedded_store(env, host, data_dir),
+        broker=_broker(env, host, data_dir, kafka.partitions),
+        triton=TritonSettings(
+            work_dir=data_dir / "triton",
+            host=host,
+            http_port=env.port("TRITON_HTTP_PORT", 8000),
+            grpc_port=env.port("TRITON_GRPC_PORT", 8001),
+            metrics_port=env.port("TRITON_METRICS_PORT", 8002),
+            threads=env.integer("TRITON_THREADS", 0, 0, 1024),
+        ),
+        triton_http=triton_http,
+        triton_grpc=triton_grpc,
+    )
+
+
+def _kafka(env: Environment) -> KafkaSettings:
+    protocol = env.one_of("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT", SECURITY_PROTOCOLS)
+    security = {"security.protocol": protocol} if protocol != "PLAINTEXT" else {}
+    for name, setting in (
+        ("KAFKA_SASL_MECHANISM", "sasl.mechanism"),
+        ("KAFKA_SASL_USERNAME", "sasl.username"),
+        ("KAFKA_SASL_PASSWORD", "sasl.password"),
+        ("KAFKA_SSL_CA", "ssl.ca.location"),
+    ):
+        value = env.optional(name)
+        if value is not None:
+            security[setting] = value
+    return KafkaSettings(
+        bootstrap_servers=env.addresses("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092"),
+        partitions=env.integer("KAFKA_PARTITIONS", 4, 1, 10_000),
+        replication=env.integer("KAFKA_REPLICATION", 1, 1, 10),
+        embedded=env.flag("KAFKA_EMBEDDED", False),
+        security=security,
+    )
+
+
+def _store(env: Environment) -> StoreSettings:
+    return StoreSettings(
+        url=env.url("CLICKHOUSE_URL", "http://127.0.0.1:8123"),
+        database=env.text("CLICKHOUSE_DATABASE", "inferwatch"),
+        user=env.text("CLICKHOUSE_USER", "default"),
+        password=env.text("CLICKHOUSE_PASSWORD", ""),
+    )
+
+
+def _processors(
+    env: Environment,
+    variables: Mapping[str, str],
+    kafka: KafkaSettings,
+    store: StoreSettings,
+    data_dir: Path,
+    dashboard_url: str,
+) -> ProcessorSettings:
+    enrich = EnrichSettings()
+    detect = DetectSettings()
+    retrain = RetrainSettings()
+    return ProcessorSettings(
+        kafka=kafka,
+        store=store,
+        enrich=EnrichSettings(
+            batch_records=env.integer("BATCH_RECORDS", enrich.batch_records, 1, 100_000),
+            batch_seconds=env.seconds("BATCH_SECONDS", enrich.batch_seconds),
+            poison_limit=env.share("POISON_LIMIT", enrich.poison_limit),
+            price_book=env.existing_file("PRICE_BOOK"),
+            embedder_url=env.optional_address("EMBEDDER"),
+            embedder_model=env.text("EMBEDDER_MODEL", enrich.embedder_model),
+            user_hash_secret=env.text("USER_HASH_SECRET", enrich.user_hash_secret),
+        ),
+        detect=DetectSettings(
+            reference_events=env.integer("DRIFT_REFERENCE_EVENTS", detect.reference_events, 20, 100_000),
+            windows=env.integers("DRIFT_WINDOWS", detect.windows, 5, 10_000),
+            expected_run_length=env.integer("DRIFT_RUN_LENGTH", detect.expected_run_length, 100, 10**9),
+        ),
+        alert=AlertSettings(
+            rules=env.existing_file("ALERT_RULES"),
+            slack_webhook_url=Environment(variables).optional_url("SLACK_WEBHOOK_URL"),
+            dashboard_url=dashboard_url,
+        ),
+        retrain=RetrainSettings(
+            folder=env.path("RETRAINING_DIR", data_dir / "retraining"),
+            most_rows=env.integer("RETRAINING_ROWS", retrain.most_rows, 1, 10**7),
+        ),
+        data_dir=data_dir,
+        web_port=env.optional_port("WORKER_PORT"),
+    )
+
+
+def _sidecar(env: Environment, kafka: KafkaSettings, host: str, triton_http: str, triton_grpc: str) -> SidecarSettings:
+    environment = env.text("ENVIRONMENT", "default")
+    service = env.text("SERVICE", "")
+    team = env.text("TEAM", "")
+    return SidecarSettings(
+        host=host,
+        http_port=env.port("SIDECAR_HTTP_PORT", 9000),
+        grpc_port=env.port("SIDECAR_GRPC_PORT", 9001),
+        admin_port=env.port("SIDECAR_ADMIN_PORT", 9002),
+        upstream_http=triton_http,
+        upstream_grpc=triton_grpc,
+        mirror=MirrorSettings(
+            kafka.bootstrap_servers,
+            service=service,
+            environment=environment,
+            team=team,
+            max_bytes=64 << 20,
+            kafka=dict(kafka.security),
+        ),
+        environment=environment,
+        service=service,
+        team=team,
+    )
+
+
+def _embedded_store(env: Environment, host: str, data_dir: Path) -> EmbeddedSettings:
+    return EmbeddedSettings(
+        path=env.path("STORE_PATH", data_dir / "clickhouse"),
+        host=host,
+        port=env.port("STORE_PORT", 8123),
+        max_memory_bytes=env.integer("STORE_MEMORY_MB", 2048, 256, 10**7) << 20,
+        user=env.optional("CLICKHOUSE_USER"),
+        password=env.text("CLICKHOUSE_PASSWORD", ""),
+    )
+
+
+def _broker(env: Environment, host: str, data_dir: Path, partitions: int) -> BrokerSettings:
+    return BrokerSettings(
+        host=host,
+        port=env.port("BROKER_PORT", 9092),
+        controller_port=env.port("BROKER_CONTROLLER_PORT", 9093),
+        data_dir=data_dir / "kafka",
+        cache_dir=env.path("CACHE_DIR", Path("~/.cache/inferwatch")),
+        heap_mb=env.integer("BROKER_HEAP_MB", 512, 128, 65_536),
+        partitions=partitions,
+    )
