@@ -1,0 +1,1 @@
+"""The parts of the kernel two-sample detector: features, running window, calibration, confirming test."""

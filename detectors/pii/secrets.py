@@ -1,0 +1,60 @@
+"""Credentials whose issuer gave them a recognisable beginning: API keys, JSON Web Tokens, private keys."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterator
+
+from detectors.pii.spans import EntityType, Span
+
+_KEY = re.compile(
+    r"(?<![A-Za-z0-9_-])(?:"
+    r"A(?:KIA|SIA)[A-Z0-9]{16}|AIza[\w-]{35}|gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_\w{40,255}|glpat-[\w-]{20,64}"
+    r"|sk-(?:ant-|proj-|svcacct-)?[\w-]{20,255}|(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,255}|xox[abeoprs]-[\w-]{10,255}"
+    r"|hf_[A-Za-z]{34}|npm_[A-Za-z0-9]{36}|pypi-[\w-]{50,255}|SG\.[\w-]{22}\.[\w-]{43}"
+    r")(?![A-Za-z0-9_-])"
+)
+_JWT = re.compile(r"(?<![\w-])(eyJ[\w-]{8,4096})\.[\w-]{4,16384}\.[\w-]{0,4096}(?![\w-])", re.ASCII)
+_PEM_BEGIN = re.compile(r"-----BEGIN (?:[A-Z]{2,10} ){0,2}PRIVATE KEY-----")
+_PEM_END = re.compile(r"-----END (?:[A-Z]{2,10} ){0,2}PRIVATE KEY-----")
+_MARKS = (
+    *("AKIA", "ASIA", "AIza", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "sk-", "sk_", "rk_"),
+    *("xox", "hf_", "npm_", "pypi-", "SG.", "eyJ", "PRIVATE KEY"),
+)
+
+
+class SecretRecogniser:
+    """Finds credentials."""
+
+    entity_types: frozenset[EntityType] = frozenset({"API_KEY", "JWT", "PRIVATE_KEY"})
+    needs_digit = False
+
+    def possible(self, text: str) -> bool:
+        """Whether one of the known beginnings is there."""
+        return any(mark in text for mark in _MARKS)
+
+    def find(self, text: str) -> Iterator[Span]:
+        """Credentials; a private key that is cut off counts to the end of the text."""
+        for match in _KEY.finditer(text):
+            if any(char.isdigit() for char in match.group()) or match.group().startswith("hf_"):
+                yield Span("API_KEY", match.start(), match.end(), 0.95)
+        for match in _JWT.finditer(text):
+            if _is_header(match.group(1)):
+                yield Span("JWT", match.start(), match.end(), 1.0)
+        place = 0
+        while begin := _PEM_BEGIN.search(text, place):
+            end = _PEM_END.search(text, begin.end())
+            place = end.end() if end else len(text)
+            yield Span("PRIVATE_KEY", begin.start(), place, 1.0)
+
+
+def _is_header(encoded: str) -> bool:
+    """Whether it decodes to a JSON object that names an algorithm (RFC 7515)."""
+    try:
+        decoded = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        return False
+    return isinstance(decoded, dict) and "alg" in decoded
