@@ -3,6 +3,7 @@
 AppError
 ├── SettingsError        an environment variable has a value that cannot work
 ├── PortTaken            something else listens where a service of ours would
+├── FolderNotEmpty       a folder that must be fresh holds something
 ├── ServiceFailed        a service ended, or was not ready in time
 └── local brokers' own errors, see `app.local.errors`
 """
@@ -35,6 +36,14 @@ class PortTaken(AppError):
         self.host = host
         self.port = port
         self.variable = variable
+
+
+class FolderNotEmpty(AppError):
+    """What an earlier run left in `folder` would be counted with what this one does."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"{folder} is not empty, and its events would be counted too. Empty it, or name another.")
+        self.folder = folder
 
 
 class ServiceFailed(AppError):

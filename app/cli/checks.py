@@ -60,15 +60,18 @@ def bench(name: str | None, as_json: bool, run_all: bool) -> None:
     """Run the benchmark NAME; without a name, list them."""
     from app.bench.runner import BENCHMARKS, as_text, run, run_everything
 
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
     if run_all:
-        run_everything(lambda line: click.echo(line, err=True))
+        run_everything(say)
     elif name is None:
         for known, benchmark in BENCHMARKS.items():
             click.echo(f"{known:<12} {benchmark.says}")
     elif name not in BENCHMARKS:
         raise click.UsageError(f"there is no benchmark {name!r}; there are {', '.join(BENCHMARKS)}")
     else:
-        result = run(name)
+        result = run(name, say)
         click.echo(json.dumps(result.as_dict()) if as_json else as_text(result))
 
 

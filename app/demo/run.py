@@ -23,7 +23,7 @@ from app.demo.report import Report, alerts_of, freshness_of, latency_of, sources
 from app.demo.scenario import REFERENCE_EVENTS, WINDOW_EVENTS, play
 from app.demo.topic import mirrored
 from app.demo.traffic import Traffic
-from app.errors import AppError
+from app.errors import AppError, FolderNotEmpty
 from app.local.stack import Stack, StackSettings, choose_broker, configure
 from inferwatch import Mirror
 from storage.client import connect
@@ -34,7 +34,7 @@ T = TypeVar("T")
 _DRAIN_SECONDS: Final = 30.0
 _DEMO: Final = {
     "INFERWATCH_DRIFT_REFERENCE_EVENTS": str(REFERENCE_EVENTS),
-    "INFERWATCH_DRIFT_WINDOWS": str(WINDOW_EVENTS),
+    "INFERWATCH_DRIFT_WINDOWS": f"{WINDOW_EVENTS},{2 * WINDOW_EVENTS}",
     "INFERWATCH_USER_HASH_SECRET": "a secret of the demo",
 }
 """What differs from an installation: little traffic, so a small reference."""
@@ -68,6 +68,8 @@ def show(environ: Mapping[str, str], data_dir: Path, say: Say) -> None:
 def once(environ: Mapping[str, str], data_dir: Path | None, say: Say) -> Report:
     """Start everything on free ports, play the scenario, stop everything, report."""
     with contextlib.ExitStack() as cleanup:
+        if data_dir is not None and data_dir.exists() and any(data_dir.iterdir()):
+            raise FolderNotEmpty(data_dir)
         folder = data_dir or Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="inferwatch-demo-")))
         variables = {**environ, **_DEMO}
         started = time.monotonic()

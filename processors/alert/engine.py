@@ -33,8 +33,11 @@ class ModelAlerts:
         self._machines = {r.name: Machine() for r in rules}
         self._latest = 0.0
 
-    def measure(self, measurements: Iterable[Measurement]) -> list[AlertTransition]:
-        """Take measurements, those seen before excepted; return what changed by them."""
+    def measure(self, measurements: Iterable[Measurement], now: float) -> list[AlertTransition]:
+        """Take measurements, those seen before excepted; return what changed by them.
+
+        `now` is the clock's time: an event whose own clock runs ahead counts at `now`, or it would empty the windows.
+        """
         fresh = self._watermarks.unseen(measurements)
         if not fresh:
             return []
@@ -44,8 +47,8 @@ class ModelAlerts:
                 for measurement in fresh:
                     value = rule.value_of(measurement)
                     if value is not None:
-                        window.add(measurement.at, value)
-        self._latest = max(self._latest, max(m.at for m in fresh))
+                        window.add(min(measurement.at, now), value)
+        self._latest = max(self._latest, max(min(m.at, now) for m in fresh))
         return self.tick(self._latest)
 
     def detect(self, detection: DetectionRecord) -> list[AlertTransition]:

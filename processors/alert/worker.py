@@ -75,7 +75,7 @@ class AlertStep:
                 measurements = read_or_bury(record, Measurement, buried)
                 if measurements:
                     first = measurements[0]
-                    transitions += state.of(first.environment, first.model).measure(measurements)
+                    transitions += state.of(first.environment, first.model).measure(measurements, self._clock.now())
         await self._send(transitions, buried)
         return await self._states.saved()
 
