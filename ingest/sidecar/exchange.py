@@ -1,0 +1,85 @@
+"""What was seen of one inference: everything that the parser needs, and nothing that it would have to wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ingest.sidecar.tap import Outcome
+
+Kind = Literal["infer", "generate", "chat", "completion", "model_infer", "model_stream_infer"]
+"""Which protocol the bytes speak; the last two are gRPC methods."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An inference as its path names it; gRPC names the model in the message."""
+
+    kind: Kind
+    model: str = ""
+    version: str | None = None
+    streamed: bool = False
+
+
+class Capture:
+    """The first bytes of one direction, in the pieces in which they came, each with its time.
+
+    `size` counts everything that passed, `captured` what was kept, `last` is when anything passed last.
+    """
+
+    __slots__ = ("captured", "last", "most", "parts", "size")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.parts: list[tuple[float, bytes]] = []
+        self.captured = 0
+        self.size = 0
+        self.last: float | None = None
+
+    def add(self, at: float, data: bytes | memoryview) -> None:
+        """See a piece; keep what fits."""
+        self.size += len(data)
+        self.last = at
+        room = self.most - self.captured
+        if room > 0 and len(data):
+            kept = bytes(data[:room])
+            self.captured += len(kept)
+            self.parts.append((at, kept))
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything that passed was kept."""
+        return self.captured == self.size
+
+    def joined(self) -> bytes:
+        """Return what was kept as one piece."""
+        return b"".join(data for _, data in self.parts)
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One inference from the first byte of its request to how it ended.
+
+    `started_at` is Unix time; `started`, `ended` and the times in captures are `Clock.elapsed()`. Header names are in
+    lower case. Over gRPC each captured part is one message (cut where the capture is full), over HTTP the parts of a
+    body lie where the network cut it. `code` is the HTTP status or the gRPC code's name.
+    """
+
+    event_id: str
+    route: Route
+    headers: Mapping[str, str]
+    started_at: float
+    started: float
+    request: Capture
+    response: Capture
+    response_headers: Mapping[str, str] = field(default_factory=dict)
+    code: str = ""
+    details: str = ""
+    outcome: Outcome = "complete"
+    ended: float = 0.0
+
+    @property
+    def held(self) -> int:
+        """Roughly how many bytes this keeps in memory."""
+        return 2_048 + self.request.captured + self.response.captured

@@ -1,0 +1,197 @@
+"""Follows both directions of one HTTP connection and tells the tap what passes; decides nothing about the bytes."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from inferwatch.clock import Clock
+from ingest.sidecar.framing import (
+    Body,
+    BodyPart,
+    BodyRule,
+    End,
+    Framer,
+    Head,
+    Item,
+    Opaque,
+    StartLine,
+    request_body,
+    response_body,
+)
+from ingest.sidecar.metrics import Counters
+from ingest.sidecar.tap import HttpObserver, Outcome, Tap
+
+log: Final = logging.getLogger("inferwatch.sidecar")
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A request whose response is not complete."""
+
+    method: str
+    observer: HttpObserver | None
+    answered: bool = False
+
+
+class HttpWatch:
+    """Pairs requests with responses, which come in the same order (RFC 9112, section 9.3.2).
+
+    Never raises: after an error of its own, or bytes that are not HTTP, it lets everything pass unobserved.
+    """
+
+    def __init__(self, tap: Tap, clock: Clock, counters: Counters) -> None:
+        self._tap = tap
+        self._clock = clock
+        self._counters = counters
+        self._requests = Framer(request_body)
+        self._responses = Framer(self._response_body)
+        self._pending: deque[_Pending] = deque()
+        self._arriving: HttpObserver | None = None
+        self._began = 0.0
+        self._opaque = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request or its response is under way."""
+        return self._opaque or bool(self._pending) or not self._requests.between_messages
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether the client waits for a response of which nothing has come yet."""
+        return bool(self._pending) and not self._pending[0].answered and self._responses.between_messages
+
+    @property
+    def uploading(self) -> bool:
+        """Whether a request has begun to arrive and is not complete."""
+        return not self._requests.between_messages
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """Whether only the closing of the connection tells the client that the response is complete."""
+        return self._responses.ends_with_connection
+
+    def request(self, data: bytes) -> None:
+        """See bytes from the client."""
+        if self._opaque:
+            return
+        try:
+            if self._requests.between_messages:
+                self._began = self._clock.elapsed()
+            for item in self._requests.feed(data):
+                self._request_item(item, data)
+        except Exception:
+            self._fail()
+
+    def response(self, data: bytes) -> list[bytes]:
+        """See bytes from upstream; return what the client gets: the same, with headers added where a tap wants it."""
+        if self._opaque:
+            return [data]
+        pieces: list[bytes] = []
+        done = 0
+        try:
+            at = self._clock.elapsed()
+            for item in self._responses.feed(data):
+                if isinstance(item, StartLine):
+                    added = self._added(item)
+                    if added:
+                        pieces += (data[done : item.end], added)
+                        done = item.end
+                else:
+                    self._response_item(item, data, at)
+        except Exception:
+            self._fail()
+        pieces.append(data[done:] if done else data)
+        return pieces
+
+    def client_gone(self) -> None:
+        """See that the client left."""
+        if self._pending:
+            self._counters.add("inferwatch_sidecar_client_gone_total")
+        self._end_all("client_gone")
+
+    def upstream_gone(self) -> None:
+        """See that upstream closed the connection, which completes a response without a length."""
+        if self._responses.close() and self._pending:
+            self._end_first("complete", self._clock.elapsed())
+        if self._pending:
+            self._counters.add("inferwatch_sidecar_upstream_errors_total")
+        self._end_all("upstream_gone")
+
+    def upstream_refused(self) -> None:
+        """See that the answer just given to the client was not upstream's."""
+        self._counters.add("inferwatch_sidecar_upstream_errors_total")
+        self._end_all("upstream_gone")
+
+    def _response_body(self, head: Head) -> BodyRule:
+        if not self._pending:
+            return response_body(head, "GET")
+        method = self._pending[0].method
+        return Body.NOT_HTTP if method == "CONNECT" else response_body(head, method)
+
+    def _added(self, line: StartLine) -> bytes:
+        final = line.text.startswith(b"HTTP/1.") and line.text[9:10] != b"1"
+        if not final or not self._pending or self._pending[0].observer is None:
+            return b""
+        return self._pending[0].observer.added_headers
+
+    def _request_item(self, item: Item, data: bytes) -> None:
+        match item:
+            case Head():
+                self._counters.add("inferwatch_sidecar_http_requests_total")
+                self._arriving = self._tap.http(self._began, item)
+                self._pending.append(_Pending(item.start[0], self._arriving))
+            case BodyPart():
+                if self._arriving is not None:
+                    self._arriving.request_part(memoryview(data)[item.start : item.end])
+            case End():
+                self._arriving = None
+                self._began = self._clock.elapsed()
+            case Opaque():
+                self._become_opaque()
+
+    def _response_item(self, item: Item, data: bytes, at: float) -> None:
+        pending = self._pending[0] if self._pending else None
+        match item:
+            case Head():
+                status = int(item.start[1]) if item.start[1].isdigit() else 0
+                if pending is not None and status >= 200:
+                    pending.answered = True
+                    if pending.observer is not None:
+                        pending.observer.response_head(status, item)
+            case BodyPart():
+                if pending is not None and pending.observer is not None:
+                    pending.observer.response_part(at, memoryview(data)[item.start : item.end])
+            case End():
+                if pending is not None and pending.answered:
+                    self._end_first("complete", at)
+            case Opaque():
+                self._become_opaque()
+
+    def _end_first(self, outcome: Outcome, at: float) -> None:
+        observer = self._pending.popleft().observer
+        if observer is None:
+            return
+        if observer is self._arriving:
+            self._arriving = None
+        observer.end(at, outcome)
+
+    def _end_all(self, outcome: Outcome) -> None:
+        try:
+            while self._pending:
+                self._end_first(outcome, self._clock.elapsed())
+        except Exception:
+            self._fail()
+
+    def _become_opaque(self) -> None:
+        self._opaque = True
+        self._counters.add("inferwatch_sidecar_unreadable_connections_total")
+        self._end_all("unreadable")
+
+    def _fail(self) -> None:
+        self._opaque = True
+        self._pending.clear()
+        self._counters.add("inferwatch_sidecar_observer_errors_total")
+        log.exception("A connection passes unobserved from here on")

@@ -1,0 +1,137 @@
+"""From an exchange to its event: a pure function, run away from the traffic."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from inferwatch.errors import EventError
+from inferwatch.events import InferenceEvent
+from inferwatch.wire import decode_inference, encode_event
+from ingest.errors import ContentError
+from ingest.sidecar.content import join, response_pieces
+from ingest.sidecar.exchange import Exchange, Kind
+from ingest.sidecar.parse_generate import parse_generate
+from ingest.sidecar.parse_grpc import parse_grpc
+from ingest.sidecar.parse_infer import parse_infer
+from ingest.sidecar.parse_openai import error_of, parse_openai
+
+_PARSERS: Final[dict[Kind, Callable[[Exchange], dict[str, Any]]]] = {
+    "infer": parse_infer,
+    "generate": parse_generate,
+    "chat": parse_openai,
+    "completion": parse_openai,
+    "model_infer": parse_grpc,
+    "model_stream_infer": parse_grpc,
+}
+_HEADERS: Final = {
+    "team": "x-inferwatch-team",
+    "user": "x-inferwatch-user",
+    "conversation_id": "x-inferwatch-conversation",
+    "prompt_name": "x-inferwatch-prompt-name",
+    "prompt_version": "x-inferwatch-prompt-version",
+    "environment": "x-inferwatch-environment",
+    "service": "x-inferwatch-service",
+}
+_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+_MESSAGE_CHARACTERS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What an event says where its request does not."""
+
+    environment: str = "default"
+    service: str = ""
+    team: str = ""
+
+
+def parse(exchange: Exchange, defaults: Defaults) -> InferenceEvent:
+    """Return the event of an exchange.
+
+    Raises:
+        ContentError: what passed is not what its route promises; `without_content` still makes an event of it.
+    """
+    fields = _PARSERS[exchange.route.kind](exchange)
+    return _event(exchange, defaults, {name: value for name, value in fields.items() if value is not None})
+
+
+def without_content(exchange: Exchange, defaults: Defaults) -> InferenceEvent:
+    """Return an event of what is known about an exchange without looking into its bodies."""
+    return _event(exchange, defaults, {"content_unavailable": True})
+
+
+def _event(exchange: Exchange, defaults: Defaults, fields: dict[str, Any]) -> InferenceEvent:
+    route = exchange.route
+    everything = {
+        "environment": defaults.environment,
+        "service": defaults.service,
+        "team": defaults.team,
+        "request_model": route.model,
+        "model_version": route.version,
+        "stream": route.streamed,
+        **_outcome(exchange),
+        **fields,
+        **{field: exchange.headers[name] for field, name in _HEADERS.items() if exchange.headers.get(name)},
+        **_trace(exchange.headers.get("traceparent", "")),
+    }
+    if not exchange.request.whole or not exchange.response.whole:
+        cut = [name for name in ("request", "response") if not getattr(exchange, name).whole]
+        everything["attributes"] = {"inferwatch.capture.cut": ",".join(cut)}
+    event = InferenceEvent(
+        event_id=exchange.event_id,
+        started_at=exchange.started_at,
+        duration=max(0.0, exchange.ended - exchange.started),
+        source="sidecar-grpc" if route.kind.startswith("model_") else "sidecar-http",
+        **everything,
+    )
+    # Values come out of somebody's JSON: a field of another type must not reach the wire.
+    try:
+        return decode_inference(encode_event(event))
+    except EventError as error:
+        raise ContentError("event", error.reason) from error
+
+
+def _outcome(exchange: Exchange) -> dict[str, Any]:
+    code = exchange.code
+    if code and code != "OK" and not code.startswith("2"):
+        cancelled = exchange.outcome == "client_gone"
+        message = exchange.details or _error_message(exchange)
+        return {
+            "status": "cancelled" if cancelled else "error",
+            "error_type": code,
+            "error_message": message[:_MESSAGE_CHARACTERS] or None,
+        }
+    if exchange.outcome == "client_gone":
+        return {"status": "cancelled", "error_type": "client_gone"}
+    if exchange.outcome == "upstream_gone":
+        message = "the connection to the server ended before the response did"
+        return {"status": "error", "error_type": "upstream_gone", "error_message": message}
+    if exchange.outcome == "unreadable" and not code:
+        return {"status": "error", "error_type": "unreadable", "error_message": "the response could not be followed"}
+    return {}
+
+
+def _error_message(exchange: Exchange) -> str:
+    """Return the message in a response of an error status."""
+    try:
+        body = join(response_pieces(exchange)) or b""
+    except ContentError:
+        return ""
+    try:
+        decoded = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return body.decode("utf-8", "replace")
+    if not isinstance(decoded, dict) or not decoded.get("error"):
+        return str(decoded.get("message") or decoded.get("detail") or "") if isinstance(decoded, dict) else ""
+    return error_of(decoded["error"])[1]
+
+
+def _trace(traceparent: str) -> dict[str, str]:
+    """Read a W3C Trace Context header; one that is malformed is ignored, as section 3.2.2 demands."""
+    found = _TRACEPARENT.fullmatch(traceparent)
+    return {} if found is None else {"trace_id": found[1], "parent_span_id": found[2]}

@@ -1,0 +1,130 @@
+"""The sidecar, put together: two proxies, what watches them, and the port that tells how it goes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Final
+
+from inferwatch.clock import Clock, SystemClock
+from inferwatch.mirror import Mirror, TransportFactory
+from inferwatch.settings import MirrorSettings
+from ingest.sidecar.admin import Admin
+from ingest.sidecar.grpc_proxy import GrpcProxy
+from ingest.sidecar.http_proxy import HttpProxy
+from ingest.sidecar.metrics import METRIC_NAMES, Counters, MetricName
+from ingest.sidecar.parse import Defaults
+from ingest.sidecar.parse_queue import ParseQueue
+from ingest.sidecar.recorder import Recorder
+from ingest.sidecar.settings import SidecarSettings
+
+_EXPIRY_SECONDS: Final = 1.0
+_PARSE_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where a running sidecar listens."""
+
+    http: int
+    grpc: int
+    admin: int
+
+
+class Sidecar:
+    """A reverse proxy in front of Triton that mirrors inferences.
+
+    `async with Sidecar(settings) as sidecar:` listens on `sidecar.ports` until the block ends, then drains.
+    """
+
+    def __init__(
+        self, settings: SidecarSettings, *, transport: TransportFactory | None = None, clock: Clock | None = None
+    ) -> None:
+        clock = clock or SystemClock()
+        self.counters = Counters()
+        self.mirror = _mirror(settings.mirror, transport, clock)
+        self._queue = ParseQueue(
+            self.mirror.record,
+            Defaults(settings.environment, settings.service, settings.team),
+            self.counters,
+            settings.max_pending,
+            settings.max_pending_bytes,
+        )
+        self._recorder = Recorder(self._queue.put, clock, settings.capture_bytes, settings.stream_idle)
+        self._http = HttpProxy(settings, self._recorder, clock, self.counters)
+        self._grpc = GrpcProxy(settings, self._recorder, clock, self.counters)
+        self._admin = Admin(settings, self.metrics)
+        self._expiry: asyncio.Task[None] | None = None
+        self.ports = Ports(0, 0, 0)
+
+    async def start(self) -> Ports:
+        """Listen on all ports.
+
+        Raises:
+            ListenError: one of them cannot be listened on; nothing is left listening.
+        """
+        self._queue.start()
+        try:
+            self.ports = Ports(await self._http.start(), await self._grpc.start(), await self._admin.start())
+        except BaseException:
+            await self.stop()
+            raise
+        self._expiry = asyncio.create_task(self._expire())
+        return self.ports
+
+    async def stop(self) -> None:
+        """Stop in this order: accept no more, let running requests finish, parse what is left, flush the mirror."""
+        await asyncio.gather(self._http.drain(), self._grpc.drain())
+        if self._expiry is not None:
+            self._expiry.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._expiry
+        await asyncio.to_thread(self._queue.close, _PARSE_SECONDS)
+        await asyncio.to_thread(self.mirror.close)
+        await self._admin.stop()
+
+    def metrics(self) -> dict[MetricName, int]:
+        """Return everything that is counted, by name."""
+        values = {name: self.counters[name] for name in METRIC_NAMES}
+        stats = self.mirror.stats()
+        values["inferwatch_sidecar_recorded_total"] = stats.recorded
+        values["inferwatch_sidecar_mirrored_total"] = stats.delivered
+        values["inferwatch_sidecar_dropped_total"] = stats.dropped
+        values["inferwatch_sidecar_failed_total"] = stats.failed
+        values["inferwatch_sidecar_waiting"] = stats.waiting
+        values["inferwatch_sidecar_unparsed"] = len(self._queue)
+        values["inferwatch_sidecar_http_connections"] = self._http.connections
+        return values
+
+    async def __aenter__(self) -> Sidecar:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(_EXPIRY_SECONDS)
+            self._recorder.expire()
+
+
+async def run(
+    settings: SidecarSettings, stop: asyncio.Event, *, started: Callable[[Ports], None] | None = None
+) -> None:
+    """Run a sidecar until `stop` is set, then drain it. `started` is told the ports once all of them listen.
+
+    Raises:
+        ListenError: an address cannot be listened on.
+    """
+    async with Sidecar(settings) as sidecar:
+        if started is not None:
+            started(sidecar.ports)
+        await stop.wait()
+
+
+def _mirror(settings: MirrorSettings, transport: TransportFactory | None, clock: Clock) -> Mirror:
+    given = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    return Mirror(**given, clock=clock, transport=transport)

@@ -1,0 +1,131 @@
+"""Takes a bidirectional gRPC stream apart into its requests, each with the responses that answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from ingest.sidecar.exchange import Exchange
+from ingest.sidecar.protobuf import fields
+from ingest.sidecar.tap import Metadata, Outcome
+
+MAX_OPEN: Final = 1_024
+"""Requests of one stream that may wait for their end before the oldest is ended as it is."""
+
+_REQUEST_ID: Final = 3
+_ERROR_MESSAGE: Final = 1
+_INFER_RESPONSE: Final = 2
+_RESPONSE_ID: Final = 3
+_RESPONSE_PARAMETERS: Final = 4
+_FINAL: Final = b"triton_final_response"
+
+
+@dataclass(slots=True)
+class _Open:
+    """A request of the stream that is not answered in full."""
+
+    request_id: bytes
+    exchange: Exchange
+
+
+class StreamRecorder:
+    """Records each request of a stream as an exchange of its own.
+
+    A request ends with an error, with the response that Triton marks as final, or with one that carries no such mark.
+    Models that send many responses may leave the mark to an empty response that is sent only on demand: their requests
+    end when the next one of the same id comes, `idle` seconds after their last response, or with the stream, and
+    are as long as their last response shows.
+    """
+
+    def __init__(
+        self,
+        event_id: str,
+        begin: Callable[[float, str | None], Exchange],
+        ended: Callable[[Exchange], None],
+        closed: Callable[[StreamRecorder], None],
+        idle: float,
+    ) -> None:
+        self.added_metadata: Metadata = ()
+        self._event_id: str | None = event_id
+        self._begin = begin
+        self._ended = ended
+        self._closed = closed
+        self._idle = idle
+        self._open: list[_Open] = []
+
+    def request(self, at: float, message: bytes) -> None:
+        """Begin an exchange."""
+        request_id = _text(message, _REQUEST_ID)
+        for known in [known for known in self._open if known.request_id == request_id]:
+            if known.exchange.response.last is not None:
+                self._end(known, known.exchange.response.last)
+        if len(self._open) >= MAX_OPEN:
+            self._end(self._open[0], at)
+        exchange = self._begin(at, self._event_id)
+        self._event_id = None
+        exchange.request.add(at, message)
+        self._open.append(_Open(request_id, exchange))
+
+    def response(self, at: float, message: bytes) -> None:
+        """Add a response to the exchange that it answers."""
+        response_id, final, failed = read_response(message)
+        for known in self._open:
+            if known.request_id == response_id or (failed and not response_id):
+                known.exchange.response.add(at, message)
+                if failed or final is not False:
+                    self._end(known, at)
+                return
+
+    def expire(self, now: float) -> None:
+        """End what got a response, but none for `idle` seconds."""
+        for known in list(self._open):
+            last = known.exchange.response.last
+            if last is not None and now - last > self._idle:
+                self._end(known, last)
+
+    def end(self, at: float, outcome: Outcome, code: str, details: str) -> None:
+        """End what is open as the stream ended."""
+        self._closed(self)
+        for known in list(self._open):
+            last = known.exchange.response.last
+            whole = outcome == "complete" and code == "OK"
+            self._end(known, last if whole and last is not None else at, outcome, code, details)
+
+    def _end(self, known: _Open, at: float, outcome: Outcome = "complete", code: str = "OK", details: str = "") -> None:
+        self._open.remove(known)
+        exchange = known.exchange
+        exchange.ended, exchange.outcome, exchange.code, exchange.details = at, outcome, code, details
+        self._ended(exchange)
+
+
+def read_response(message: bytes) -> tuple[bytes, bool | None, bool]:
+    """Return a `ModelStreamInferResponse`'s request id, whether it is final (None: not said) and an error."""
+    response_id, final, failed = b"", None, False
+    for number, start, end in fields(message):
+        if number == _ERROR_MESSAGE:
+            failed = end > start
+        elif number == _INFER_RESPONSE:
+            for inner, inner_start, inner_end in fields(message, start, end):
+                if inner == _RESPONSE_ID:
+                    response_id = message[inner_start:inner_end]
+                elif inner == _RESPONSE_PARAMETERS and message.find(_FINAL, inner_start, inner_end) >= 0:
+                    final = _is_true(message, inner_start, inner_end)
+    return response_id, final, failed
+
+
+def _is_true(message: bytes, start: int, end: int) -> bool:
+    """Read a map entry whose value is a message with a boolean as field 1."""
+    for number, value_start, value_end in fields(message, start, end):
+        if number == 2:
+            for inner, at, _ in fields(message, value_start, value_end):
+                if inner == 1:
+                    return message[at] != 0
+    return False
+
+
+def _text(message: bytes, wanted: int) -> bytes:
+    for number, start, end in fields(message):
+        if number == wanted:
+            return message[start:end]
+    return b""

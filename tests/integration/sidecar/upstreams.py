@@ -1,0 +1,142 @@
+"""Servers that stand in for Triton where a test must decide every byte, and a sidecar in front of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+from inferwatch import InferenceEvent, MirrorSettings
+from inferwatch.transport import MemoryTransport, Report
+from inferwatch.wire import decode_inference, split_record
+from ingest.sidecar.settings import SidecarSettings
+from ingest.sidecar.sidecar import Sidecar
+
+DEADLINE = 10.0
+NOWHERE = "127.0.0.1:1"
+"""An address that refuses connections."""
+
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Mirrored:
+    """A transport that keeps what a sidecar mirrors."""
+
+    def __init__(self) -> None:
+        self._transports: list[MemoryTransport] = []
+
+    def __call__(self, _settings: MirrorSettings, report: Report) -> MemoryTransport:
+        self._transports.append(MemoryTransport(report))
+        return self._transports[-1]
+
+    def events(self) -> list[InferenceEvent]:
+        """Return every event that was sent so far."""
+        records = [record for transport in self._transports for record in transport.records]
+        return [decode_inference(line, index) for record in records for index, line in split_record(record)]
+
+    async def wait(self, count: int) -> list[InferenceEvent]:
+        """Wait for a number of events and return them; fail where more came."""
+        await until(lambda: len(self.events()) >= count, f"{count} events")
+        assert len(self.events()) == count
+        return self.events()
+
+
+async def until(condition: Callable[[], Any], what: str) -> None:
+    """Wait until a condition holds, at most `DEADLINE` seconds."""
+    deadline = asyncio.get_running_loop().time() + DEADLINE
+    while not condition():
+        assert asyncio.get_running_loop().time() < deadline, f"waited {DEADLINE:g} s for {what}"
+        await asyncio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def sidecar_before(
+    http: str = NOWHERE, grpc: str = NOWHERE, **changes: Any
+) -> AsyncIterator[tuple[Sidecar, Mirrored]]:
+    """Run a sidecar in front of these addresses."""
+    mirrored = Mirrored()
+    settings = SidecarSettings(
+        http_port=0,
+        grpc_port=0,
+        admin_port=0,
+        upstream_http=http,
+        upstream_grpc=grpc,
+        mirror=MirrorSettings("unused:1", linger=0.0),
+        drain_timeout=2.0,
+    )
+    async with Sidecar(replace(settings, **changes), transport=mirrored) as sidecar:
+        yield sidecar, mirrored
+
+
+@contextlib.asynccontextmanager
+async def http_upstream(answer: Answer) -> AsyncIterator[str]:
+    """Serve each connection with `answer` and yield the address; a connection that breaks is the test's own doing."""
+
+    serving: set[asyncio.Task[None] | None] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.add(asyncio.current_task())
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            await answer(reader, writer)
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=64 << 20)
+    try:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in serving - {None}:
+            assert task is not None
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+def always(response: bytes) -> Answer:
+    """Return an upstream that reads requests with a Content-Length and gives each the same response."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await read_request(reader)
+            writer.write(response)
+            await writer.drain()
+
+    return answer
+
+
+async def read_request(reader: asyncio.StreamReader) -> bytes:
+    """Read one request whose length its head tells."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = 0
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            length = int(line.split(b":")[1])
+    return head + await reader.readexactly(length)
+
+
+def ok(body: bytes, headers: str = "Content-Type: application/json\r\n") -> bytes:
+    """Return a response with a length."""
+    return f"HTTP/1.1 200 OK\r\n{headers}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def post(path: str, body: bytes, headers: str = "") -> bytes:
+    """Return a request with a length."""
+    return f"POST {path} HTTP/1.1\r\nHost: triton\r\n{headers}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    port: int, limit: int = 64 << 20
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Connect to a port of this machine."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=limit)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
