@@ -55,7 +55,9 @@ CREATE TABLE IF NOT EXISTS inferences
     embedding Array(Float32) CODEC(ZSTD),
     embedding_model LowCardinality(String),
     attributes Map(LowCardinality(String), String),
-    flags Array(LowCardinality(String))
+    flags Array(LowCardinality(String)),
+    INDEX by_event_id event_id TYPE bloom_filter GRANULARITY 4,
+    INDEX by_trace_id trace_id TYPE bloom_filter GRANULARITY 4
 )
 ENGINE = MergeTree
 PARTITION BY toDate(ingested_at)
@@ -79,6 +81,7 @@ CREATE TABLE IF NOT EXISTS metrics_1m
     output_tokens SimpleAggregateFunction(sum, UInt64),
     cost SimpleAggregateFunction(sum, Decimal(38, 9)),
     requests_without_cost SimpleAggregateFunction(sum, UInt64),
+    requests_without_tokens SimpleAggregateFunction(sum, UInt64),
     requests_with_pii SimpleAggregateFunction(sum, UInt64),
     duration AggregateFunction(quantilesTDigest(0.5, 0.95, 0.99), Float64),
     time_to_first_token AggregateFunction(quantilesTDigest(0.5, 0.95, 0.99), Nullable(Float64)),
@@ -100,6 +103,7 @@ SELECT
     sum(toUInt64(ifNull(inferences.output_tokens, 0))) AS output_tokens,
     sum(ifNull(inferences.cost, toDecimal64(0, 9))) AS cost,
     countIf(isNull(inferences.cost)) AS requests_without_cost,
+    countIf(isNull(inferences.output_tokens)) AS requests_without_tokens,
     countIf(notEmpty(pii)) AS requests_with_pii,
     quantilesTDigestState(0.5, 0.95, 0.99)(inferences.duration) AS duration,
     quantilesTDigestState(0.5, 0.95, 0.99)(inferences.time_to_first_token) AS time_to_first_token,

@@ -1,0 +1,180 @@
+"""From an HTTP request to its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TypeVar
+
+from aiohttp import BodyPartReader, ClientError, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from storage.embedded import answer
+from storage.embedded.compression import decompressor
+from storage.embedded.engine import Engine
+from storage.embedded.errors import NotAuthenticated, RequestError, StatementRefused, UploadFailed
+from storage.embedded.places import Places
+from storage.embedded.pump import pumped
+from storage.embedded.request import Request, authenticate, read_request
+from storage.embedded.settings import EmbeddedSettings
+from storage.embedded.statement import HEAD_BYTES, STREAMABLE, Kind, Statement, parse
+from storage.embedded.upload import Upload
+
+log = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
+
+# Longer SQL than this is refused before it is looked at; the engine's own limit (max_query_size) is lower.
+_LONGEST_SQL = 16 * 1024 * 1024
+
+
+class Handler:
+    """Answers ClickHouse's HTTP interface from one engine."""
+
+    def __init__(self, engine: Engine, settings: EmbeddedSettings, places: Places, spool: Path) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._places = places
+        self._spool = spool
+
+    def routes(self) -> list[web.RouteDef]:
+        """Every path that is answered."""
+        return [
+            web.get("/ping", self.ping),
+            web.get("/replicas_status", self.ping),
+            web.get("/health", self.health),
+            web.route("*", "/", self.statement),
+        ]
+
+    async def ping(self, http: web.Request) -> web.Response:
+        """The server is up."""
+        return web.Response(text="Ok.\n", headers={"X-ClickHouse-Server-Display-Name": answer.DISPLAY_NAME})
+
+    async def health(self, http: web.Request) -> web.Response:
+        """What runs and waits, as JSON."""
+        places = self._places
+        return web.json_response(
+            {
+                "status": "ok",
+                "engine": self._engine.version,
+                "pid": os.getpid(),
+                "path": str(self._settings.path),
+                "running": places.running,
+                "waiting": places.present - places.running,
+            }
+        )
+
+    async def statement(self, http: web.Request) -> web.StreamResponse:
+        """Run one statement."""
+        if http.method == "GET" and "query" not in http.query:
+            return await self.ping(http)
+        try:
+            if "Origin" in http.headers:
+                # No page in a browser has business here; without this any of them could post to loopback.
+                raise NotAuthenticated
+            authenticate(self._settings, http.query, http.headers)
+            with self._places.admitted():
+                return await self._run(http)
+        except RequestError as error:
+            log.info("%s %s: %s", http.method, error.status, error.message)
+            return answer.error_answer(error)
+
+    async def _run(self, http: web.Request) -> web.StreamResponse:
+        fields = list(http.query.items())
+        form = http.content_type == "multipart/form-data"
+        if form:
+            fields += await _form_fields(http)
+        request = read_request(http.method, fields, http.headers)
+        upload = Upload(self._spool, self._settings.spool_memory_bytes, self._settings.max_upload_bytes)
+        try:
+            if request.query:
+                await upload.receive(_once(request.query.encode() + b"\n"), decompressor(None))
+            if not form:
+                await upload.receive(_body(http), decompressor(http.headers.get("Content-Encoding")))
+            statement = _parse(upload)
+            if statement.kind is Kind.INSERT:
+                return await self._insert(request, statement, upload)
+            return await self._query(http, request, statement)
+        finally:
+            upload.close()
+
+    async def _insert(self, request: Request, statement: Statement, upload: Upload) -> web.Response:
+        async with self._places.place(writing=True) as threads:
+            progress = await _uninterrupted(
+                asyncio.get_running_loop().run_in_executor(
+                    threads,
+                    self._engine.insert,
+                    statement.head,
+                    statement.format or request.default_format,
+                    request.session,
+                    upload.read_at,
+                    statement.data_start,
+                )
+            )
+        headers = answer.common_headers(self._engine.timezone, request, None) | answer.summary_header(progress)
+        return web.Response(body=b"", headers=headers)
+
+    async def _query(self, http: web.Request, request: Request, statement: Statement) -> web.StreamResponse:
+        format_name = statement.format or request.default_format
+        writing = statement.kind is Kind.OTHER
+        headers = answer.common_headers(self._engine.timezone, request, None if writing else format_name)
+        sql, session = statement.head, request.session
+        async with self._places.place(writing=writing) as threads:
+            if statement.kind is Kind.SELECT and format_name.lower() in STREAMABLE:
+                blocks = pumped(threads, lambda: self._engine.stream(sql, format_name, session))
+                return await answer.streamed_answer(http, blocks, headers, request.accept_encoding)
+            body, progress = await _uninterrupted(
+                asyncio.get_running_loop().run_in_executor(threads, self._engine.query, sql, format_name, session)
+            )
+        if body:
+            headers["X-ClickHouse-Format"] = format_name
+        return answer.whole_answer(body, headers | answer.summary_header(progress), request.accept_encoding)
+
+
+def _parse(upload: Upload) -> Statement:
+    head = upload.read_at(0, HEAD_BYTES)
+    if upload.size <= len(head) or head.lstrip()[:6].upper() == b"INSERT":
+        statement = parse(head)
+        if statement.kind is Kind.INSERT or upload.size <= len(head):
+            return statement
+    if upload.size > _LONGEST_SQL:
+        raise StatementRefused(f"The statement is longer than {_LONGEST_SQL} bytes", code=307, name="TOO_MANY_BYTES",
+                               status=413)  # fmt: skip
+    return parse(upload.read_at(0, upload.size))
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+async def _body(http: web.Request) -> AsyncIterator[bytes]:
+    """The body as it arrives; one that stops half-way is an error, never an end."""
+    try:
+        async for chunk in http.content.iter_any():
+            yield chunk
+    except (ClientError, ConnectionError, HttpProcessingError, web.RequestPayloadError) as error:
+        raise UploadFailed(f"The body is cut short: {error}") from error
+
+
+async def _form_fields(http: web.Request) -> list[tuple[str, str]]:
+    fields = []
+    async for part in await http.multipart():
+        if not isinstance(part, BodyPartReader) or part.name is None or part.filename is not None:
+            raise StatementRefused("External data is not implemented", code=48, name="NOT_IMPLEMENTED", status=501)
+        fields.append((part.name, await part.text()))
+    return fields
+
+
+async def _uninterrupted(work: asyncio.Future[_Result]) -> _Result:
+    """Wait for an engine thread; one that was started is waited for even where nobody wants the answer any more.
+
+    It still uses the request's body and its place.
+    """
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait({work})
+        raise

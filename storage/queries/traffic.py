@@ -1,0 +1,172 @@
+"""How many, how fast, how many tokens, at what cost: in total, over time, by model and the like."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final, Literal, get_args
+
+from storage.queries.reader import Reader
+from storage.queries.scope import ANY, Filters, TimeRange, from_micros, micros
+from storage.queries.statement import ROLLUP, ROLLUP_COLUMNS, Where, fits_rollup, of_inferences, of_rollup, select
+
+Dimension = Literal[
+    "environment", "model", "model_version", "service", "team", "prompt_name", "prompt_version", "source", "status"
+]
+
+MOST_POINTS: Final = 5_000
+MOST_GROUPS: Final = 1_000
+
+_LATENCIES: Final = ("duration", "time_to_first_token", "time_per_output_token")
+_SUMS: Final = (
+    "requests",
+    "errors",
+    "cancelled",
+    "input_tokens",
+    "output_tokens",
+    "cost",
+    "requests_without_cost",
+    "requests_with_pii",
+)
+_OF_ROLLUP: Final = {
+    **{name: f"sum(t.{name})" for name in _SUMS},
+    **{name: f"quantilesTDigestMerge(0.5, 0.95, 0.99)(t.{name})" for name in _LATENCIES},
+}
+_OF_INFERENCES: Final = {
+    "requests": "count()",
+    "errors": "countIf(t.status = 'error')",
+    "cancelled": "countIf(t.status = 'cancelled')",
+    "input_tokens": "sum(toUInt64(ifNull(t.input_tokens, 0)))",
+    "output_tokens": "sum(toUInt64(ifNull(t.output_tokens, 0)))",
+    "cost": "sum(ifNull(t.cost, toDecimal64(0, 9)))",
+    "requests_without_cost": "countIf(isNull(t.cost))",
+    "requests_with_pii": "countIf(notEmpty(t.pii))",
+    **{name: f"quantilesTDigest(0.5, 0.95, 0.99)(t.{name})" for name in _LATENCIES},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Quantiles in seconds, by t-digest (Dunning, 2019); None where nothing was measured."""
+
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Figures of a set of inferences. `cost` sums what has a price, in US dollars; it is None where nothing has one."""
+
+    requests: int = 0
+    errors: int = 0
+    cancelled: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: Decimal | None = Decimal(0)
+    requests_without_cost: int = 0
+    requests_with_pii: int = 0
+    duration: Latency = Latency()
+    time_to_first_token: Latency = Latency()
+    time_per_output_token: Latency = Latency()
+
+    @property
+    def ok(self) -> int:
+        """Requests that neither failed nor were cancelled."""
+        return self.requests - self.errors - self.cancelled
+
+    @property
+    def error_share(self) -> float | None:
+        """Errors among requests, 0 to 1; None without requests."""
+        return self.errors / self.requests if self.requests else None
+
+    @property
+    def share_without_cost(self) -> float | None:
+        """Requests of unknown cost among requests, 0 to 1; None without requests."""
+        return self.requests_without_cost / self.requests if self.requests else None
+
+    @property
+    def share_with_pii(self) -> float | None:
+        """Requests in which PII was found among requests, 0 to 1; None without requests."""
+        return self.requests_with_pii / self.requests if self.requests else None
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Traffic of one step that starts at `at`."""
+
+    at: datetime
+    traffic: Traffic
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Traffic of one value of a dimension."""
+
+    name: str
+    traffic: Traffic
+
+
+def totals(reader: Reader, range: TimeRange, filters: Filters = ANY) -> Traffic:
+    """Return the traffic of the whole range."""
+    columns, source, where = _source(range, filters, ROLLUP)
+    rows = reader.rows(select(columns, source, where), where.parameters)
+    return _traffic(rows[0])
+
+
+def series(reader: Reader, range: TimeRange, step: timedelta, filters: Filters = ANY) -> list[Point]:
+    """Return the traffic of every step of the range, oldest first; steps without traffic are there, with zeros.
+
+    It adds up to `totals` where the range lies on whole steps, as `TimeRange.last` makes it.
+
+    Raises:
+        ValueError: a step that is not whole seconds, or more than `MOST_POINTS` of them.
+    """
+    if step < timedelta(seconds=1) or step % timedelta(seconds=1):
+        raise ValueError(f"A step must be whole seconds, not {step}")
+    if range.seconds / step.total_seconds() > MOST_POINTS:
+        raise ValueError(f"{range.start} to {range.end} is more than {MOST_POINTS} steps of {step}; take a longer step")
+    columns, source, where = _source(range, filters, step)
+    time = "t.minute" if source == "metrics_1m" else "t.started_at"
+    at = "intDiv(toInt64(toUnixTimestamp(" + time + ")), {step:Int64}) * {step:Int64}"
+    where.parameters["step"] = micros(step) // 1_000_000
+    rows = reader.rows(select({"at": at, **columns}, source, where, "GROUP BY at"), where.parameters)
+    found = {from_micros(row["at"] * 1_000_000): _traffic(row) for row in rows}
+    return [Point(at, found.get(at, Traffic())) for at in range.steps(step)]
+
+
+def breakdown(reader: Reader, range: TimeRange, dimension: Dimension, filters: Filters = ANY) -> list[Group]:
+    """Return the traffic of each value of a dimension, most requests first, at most `MOST_GROUPS`.
+
+    Raises:
+        ValueError: no such dimension.
+    """
+    if dimension not in get_args(Dimension):
+        raise ValueError(f"No dimension {dimension!r}; there are {', '.join(get_args(Dimension))}")
+    columns, source, where = _source(range, filters, ROLLUP, (dimension,))
+    rest = f"GROUP BY name ORDER BY requests DESC, name LIMIT {MOST_GROUPS}"
+    rows = reader.rows(select({"name": f"t.{dimension}", **columns}, source, where, rest), where.parameters)
+    return [Group(row["name"], _traffic(row)) for row in rows]
+
+
+def _source(
+    range: TimeRange, filters: Filters, step: timedelta, grouped: Sequence[str] = ()
+) -> tuple[Mapping[str, str], str, Where]:
+    if fits_rollup(range, filters, step) and set(grouped) <= set(ROLLUP_COLUMNS):
+        return _OF_ROLLUP, "metrics_1m", of_rollup(range, filters)
+    return _OF_INFERENCES, "inferences", of_inferences(range, filters)
+
+
+def _traffic(row: Mapping[str, Any]) -> Traffic:
+    known = row["requests"] == 0 or row["requests_without_cost"] < row["requests"]
+    figures: dict[str, Any] = {name: row[name] for name in _SUMS}
+    for name in _LATENCIES:
+        figures[name] = Latency(*(_known(value) for value in row[name]))
+    return Traffic(**figures | {"cost": Decimal(row["cost"]) if known else None})
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else float(value)
