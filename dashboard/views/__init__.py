@@ -1,0 +1,1 @@
+"""One file a page: `load` asks the store, `render` draws what it said."""
