@@ -112,7 +112,8 @@ class Stack:
         self._start("store", answers_http(f"{self._settings.loaded.store.url}/ping"))
         self._start_broker()
         triton = f"http://{self._settings.loaded.triton_http}/v2/health/ready"
-        self._start("triton", answers_http(triton), ready_seconds=180.0)
+        # Triton waits for open gRPC streams without end; by then nobody is left who could read them.
+        self._start("triton", answers_http(triton), stop_seconds=6.0)
         self._supervisor.wait_ready("store")
         migrate(self._settings.loaded.store)
         self._supervisor.wait_ready("broker")
@@ -145,11 +146,12 @@ class Stack:
         return self._supervisor.pids()
 
     def _start(
-        self, command: str, ready: Callable[[], bool], *arguments: str, ready_seconds: float = 90.0, **more: str
+        self, command: str, ready: Callable[[], bool], *arguments: str, stop_seconds: float = 10.0, **more: str
     ) -> None:
         name = "-".join((command, *arguments))
         argv = (sys.executable, "-m", "app.cli", command, *arguments)
-        self._supervisor.start(Service(name, argv, {**self._environ, **self._variables, **more}, ready, ready_seconds))
+        environment = {**self._environ, **self._variables, **more}
+        self._supervisor.start(Service(name, argv, environment, ready, stop_seconds=stop_seconds))
 
     def _start_broker(self) -> None:
         self._start("broker", answers_kafka(self._broker_address))

@@ -28,7 +28,7 @@ class Service:
     argv: Sequence[str]
     env: Mapping[str, str]
     ready: Callable[[], bool]
-    ready_seconds: float = 90.0
+    ready_seconds: float = 180.0
     stop_seconds: float = 10.0
 
 
