@@ -110,7 +110,10 @@ def _app(role: Role, settings: ProcessorSettings) -> faust.App:
         # A store that is away must not hold up the end: what is not acknowledged comes again.
         stream_wait_empty=False,
         stream_buffer_maxsize=4096,
-        broker_commit_interval=1.0,
+        broker_commit_interval=0.5,
+        # A worker that was killed holds its partitions until its session ends.
+        broker_session_timeout=10.0,
+        broker_heartbeat_interval=3.0,
         # The built-in server would listen on every interface and show state.
         web_enabled=False,
     )

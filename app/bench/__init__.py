@@ -1,0 +1,1 @@
+"""Benchmarks: `inferwatch bench NAME`, one file each, one form of result."""

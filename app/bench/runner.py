@@ -1,0 +1,52 @@
+"""All benchmarks, and how their results are shown and written down."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from app.bench import end_to_end, install
+from app.bench.result import Benchmark, Result, Say, machine
+
+BENCHMARKS: Final[dict[str, Benchmark]] = {
+    "end-to-end": Benchmark("the whole path, from prompt to message, as the demo plays it", end_to_end.run),
+    "install": Benchmark("what the SDK costs an application: packages and import time", install.run),
+}
+RESULTS: Final = Path("bench/results.md")
+
+
+def run(name: str, say: Say) -> Result:
+    """Run one benchmark."""
+    outcome = BENCHMARKS[name].run(say)
+    return Result(name, machine(), outcome.parameters, outcome.figures)
+
+
+def run_everything(say: Say) -> None:
+    """Run every benchmark, each in a process of its own, and write `bench/results.md`."""
+    sections = []
+    for name in BENCHMARKS:
+        say(f"Benchmark {name}")
+        command = [sys.executable, "-m", "app.cli", "bench", name, "--json"]
+        printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        sections.append(as_markdown(Result(**json.loads(printed))))
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text("# Benchmarks\n\nWritten by `make bench`.\n\n" + "\n".join(sections))
+    say(f"Written to {RESULTS}")
+
+
+def as_text(result: Result) -> str:
+    """Return a result for a reader."""
+    width = max(map(len, result.figures))
+    rows = [f"  {name:<{width}}  {value:,.3f}" for name, value in result.figures.items()]
+    return "\n".join([f"{result.name} on {result.machine}", *rows])
+
+
+def as_markdown(result: Result) -> str:
+    """Return a result as a section with a table."""
+    parameters = ", ".join(f"{name} {value}" for name, value in result.parameters.items()) or "none"
+    rows = "".join(f"| {name} | {value:,.3f} |\n" for name, value in result.figures.items())
+    about = f"{BENCHMARKS[result.name].says}. Machine: {result.machine}. Parameters: {parameters}."
+    return f"## {result.name}\n\n{about[:1].upper()}{about[1:]}\n\n| figure | value |\n|---|---:|\n{rows}"
