@@ -109,26 +109,37 @@ class Environment:
 
     def path(self, name: str, default: Path) -> Path:
         """Return a path, `~` expanded."""
-        return Path(self.text(name, str(default))).expanduser()
+        return self._expanded(name, self.text(name, str(default)))
 
     def existing_file(self, name: str) -> Path | None:
         """Return the path of a file that exists, or None where it is not set."""
         text = self.optional(name)
         if text is None:
             return None
-        path = Path(text).expanduser()
+        path = self._expanded(name, text)
         if not path.is_file():
             raise SettingsError(self._prefix + name, text, "the path of a file that exists")
         return path
 
+    def _expanded(self, name: str, text: str) -> Path:
+        try:
+            return Path(text).expanduser()
+        except RuntimeError as error:
+            raise SettingsError(self._prefix + name, text, "a path; nobody knows the home that ~ stands for") from error
+
     @staticmethod
     def _checked_url(variable: str, text: str) -> str:
-        parts = urlsplit(text)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise SettingsError(variable, text, "a URL such as http://127.0.0.1:8123")
+        try:
+            parts = urlsplit(text)
+            fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+        except ValueError:
+            fits = False
+        if not fits:
+            raise SettingsError(variable, text, "a URL such as http://127.0.0.1:8123, without user and password")
         return text
 
 
 def _is_address(text: str) -> bool:
     host, _, port = text.rpartition(":")
-    return bool(host) and "/" not in text and re.fullmatch(r"[0-9]{1,5}", port) is not None and 0 < int(port) < 65_536
+    right_form = re.fullmatch(r"[^\s/,@]+", host) and re.fullmatch(r"[0-9]{1,5}", port)
+    return right_form is not None and 0 < int(port) < 65_536

@@ -11,17 +11,23 @@ AppError
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 
 class AppError(Exception):
     """Base of everything this package raises."""
 
 
+_SECRET: Final = ("PASSWORD", "SECRET", "WEBHOOK", "TOKEN")
+
+
 class SettingsError(AppError):
     """An environment variable has a value that cannot work. Secrets are not shown."""
 
     def __init__(self, variable: str, value: str, expected: str) -> None:
-        shown = "a value that is not shown" if "PASSWORD" in variable or "SECRET" in variable else repr(value)
+        # A URL may carry a user and a password before its host.
+        secret = any(word in variable for word in _SECRET) or "@" in value
+        shown = "a value that is not shown" if secret else repr(value)
         super().__init__(f"{variable} is {shown}; expected {expected}")
         self.variable = variable
         self.expected = expected

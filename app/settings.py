@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from app.environment import Environment
+from app.errors import SettingsError
 from app.local.kafka import KafkaSettings as BrokerSettings
 from dashboard.config import DashboardSettings
 from inferwatch.settings import MirrorSettings
@@ -120,7 +121,7 @@ def _processors(
     dashboard_url: str,
 ) -> ProcessorSettings:
     enrich = EnrichSettings()
-    detect = DetectSettings()
+    detect = _detect(env)
     retrain = RetrainSettings()
     return ProcessorSettings(
         kafka=kafka,
@@ -134,11 +135,7 @@ def _processors(
             embedder_model=env.text("EMBEDDER_MODEL", enrich.embedder_model),
             user_hash_secret=env.text("USER_HASH_SECRET", enrich.user_hash_secret),
         ),
-        detect=DetectSettings(
-            reference_events=env.integer("DRIFT_REFERENCE_EVENTS", detect.reference_events, 20, 100_000),
-            windows=env.integers("DRIFT_WINDOWS", detect.windows, 5, 10_000),
-            expected_run_length=env.integer("DRIFT_RUN_LENGTH", detect.expected_run_length, 100, 10**9),
-        ),
+        detect=detect,
         alert=AlertSettings(
             rules=env.existing_file("ALERT_RULES"),
             slack_webhook_url=Environment(variables).optional_url("SLACK_WEBHOOK_URL"),
@@ -151,6 +148,18 @@ def _processors(
         data_dir=data_dir,
         web_port=env.optional_port("WORKER_PORT"),
     )
+
+
+def _detect(env: Environment) -> DetectSettings:
+    default = DetectSettings()
+    reference = env.integer("DRIFT_REFERENCE_EVENTS", default.reference_events, 20, 100_000)
+    windows = env.integers("DRIFT_WINDOWS", default.windows, 5, 10_000)
+    if 2 * windows[-1] > reference:
+        given = ",".join(map(str, windows))
+        limit = f"windows of at most half of INFERWATCH_DRIFT_REFERENCE_EVENTS, {reference // 2}"
+        raise SettingsError("INFERWATCH_DRIFT_WINDOWS", given, limit)
+    run_length = env.integer("DRIFT_RUN_LENGTH", default.expected_run_length, max(100, 2 * windows[-1]), 10**9)
+    return DetectSettings(reference_events=reference, windows=windows, expected_run_length=run_length)
 
 
 def _sidecar(env: Environment, kafka: KafkaSettings, host: str, triton_http: str, triton_grpc: str) -> SidecarSettings:

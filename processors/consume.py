@@ -8,7 +8,8 @@
 4. Faust commits the offsets of acknowledged records in the background.
 
 An exception that escaped an agent would freeze the commit without stopping anything, so whatever a step raises
-crashes the worker, loudly; the service manager starts it again and step 2 begins where step 3 ended.
+crashes the worker, loudly; the service manager starts it again and step 2 begins where step 3 ended. A step that was
+interrupted is not asked for anything again: what it holds may be ahead of what it sent.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from processors.step import Record, Step
 
 log: Final = logging.getLogger(__name__)
 
+_PATIENCE: Final = 10.0
+"""Seconds that the end waits for a batch in progress. One that cannot finish is not acknowledged and comes again."""
+
 
 def attach(
     app: faust.App, step: Step, *, name: str, topics: Sequence[str], most: int, within: float, tick_seconds: float = 1.0
@@ -36,7 +40,7 @@ def attach(
     )
     app.timer(interval=tick_seconds, name=f"{name}-tick")(consumer.tick)
     app.on_partitions_revoked.connect(consumer.release, weak=False)
-    app.on_before_shutdown.connect(consumer.release, weak=False)
+    app.on_before_shutdown.connect(consumer.stop, weak=False)
 
 
 class _Consumer:
@@ -49,16 +53,20 @@ class _Consumer:
         self._one_call_at_a_time = asyncio.Lock()
         self._unacknowledged: list[Any] = []
         self._stream: Any = None
+        self._broken = False
 
     async def consume(self, stream: Any, most: int, within: float) -> None:
         self._stream = stream
         async for events in stream.noack_take(most, within=within):
             async with self._crashing_on_error(), self._one_call_at_a_time:
+                if self._broken:
+                    continue
+                durable = await self._step.process([_record(event) for event in events])
                 self._unacknowledged.extend(events)
-                await self._acknowledge_if(await self._step.process([_record(event) for event in events]))
+                await self._acknowledge_if(durable)
 
     async def tick(self) -> None:
-        if self._one_call_at_a_time.locked():
+        if self._broken or self._one_call_at_a_time.locked():
             return
         async with self._crashing_on_error(), self._one_call_at_a_time:
             await self._acknowledge_if(await self._step.tick())
@@ -66,8 +74,15 @@ class _Consumer:
     async def release(self, *_: object, **__: object) -> None:
         # Waits for a batch in progress: its rows must be in the store before anyone else reads the position there.
         async with self._crashing_on_error(), self._one_call_at_a_time:
-            await self._step.release()
+            if not self._broken:
+                await self._step.release()
             self._unacknowledged.clear()
+
+    async def stop(self, *_: object, **__: object) -> None:
+        try:
+            await asyncio.wait_for(self.release(), _PATIENCE)
+        except TimeoutError:
+            log.warning("%s ends in the middle of a batch, which will come again", self._name)
 
     async def _acknowledge_if(self, durable: bool) -> None:
         if durable:
@@ -80,8 +95,12 @@ class _Consumer:
         try:
             yield
         except Exception as error:
+            self._broken = True
             log.critical("%s cannot go on: %s", self._name, error, exc_info=True)
             await self._app.crash(error)
+        except asyncio.CancelledError:
+            self._broken = True
+            raise
 
 
 def _record(event: Any) -> Record:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -13,15 +13,23 @@ from processors.step import Record
 
 R = TypeVar("R")
 
+MOST_BYTES: Final = 8 << 20
+"""A record that unpacked is larger than Kafka takes would hold up everything behind it for ever."""
+
 
 def dead_letter(
     value: bytes, reason: str, topic: str, partition: int, offset: int, index: int | None = None
 ) -> OutgoingRecord:
-    """Return a record for the dead-letter topic. `index` is the line within the record; None is all of it."""
+    """Return a record for the dead-letter topic. `index` is the line within the record; None is all of it.
+
+    Beyond `MOST_BYTES` the value is cut, and header `bytes` says how long it was.
+    """
     headers = [("reason", reason), ("topic", topic), ("partition", str(partition)), ("offset", str(offset))]
     if index is not None:
         headers.append(("index", str(index)))
-    return OutgoingRecord(topics.DEAD_LETTERS, value, topic, tuple(headers))
+    if len(value) > MOST_BYTES:
+        headers.append(("bytes", str(len(value))))
+    return OutgoingRecord(topics.DEAD_LETTERS, value[:MOST_BYTES], topic, tuple(headers))
 
 
 def read_or_bury(record: Record, kind: type[R], buried: list[OutgoingRecord]) -> list[R]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
-from processors.records import model_key
-
 
 class OfModel(Protocol):
     """State of one model in one environment."""
@@ -27,11 +25,12 @@ class ModelStates(Generic[M]):
 
     def __init__(self, new: Callable[[str, str], M]) -> None:
         self._new = new
-        self._models: dict[str, M] = {}
+        # Not by the Kafka key, in which the names "a/b" and "c" look like "a" and "b/c".
+        self._models: dict[tuple[str, str], M] = {}
 
     def of(self, environment: str, model: str) -> M:
         """Return the state of one model."""
-        key = model_key(environment, model)
+        key = (environment, model)
         if key not in self._models:
             self._models[key] = self._new(environment, model)
         return self._models[key]
@@ -48,5 +47,5 @@ class ModelStates(Generic[M]):
         """Take the states that a snapshot describes; return self."""
         for part in snapshot["models"]:
             state = restored(part)
-            self._models[model_key(state.environment, state.model)] = state
+            self._models[state.environment, state.model] = state
         return self

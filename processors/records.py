@@ -67,6 +67,7 @@ class DetectionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 AlertState = Literal["pending", "firing", "resolved"]
+Severity = Literal["info", "warning", "critical"]
 
 
 class AlertTransition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -78,7 +79,7 @@ class AlertTransition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     started_at: float
     state: AlertState
     rule: str
-    severity: str
+    severity: Severity
     environment: str
     model: str
     signal: str

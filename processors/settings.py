@@ -16,7 +16,7 @@ class KafkaSettings:
     partitions: int = 4
     replication: int = 1
     embedded: bool = False
-    security: dict[str, str] = field(default_factory=dict)
+    security: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class EnrichSettings:
     embedder_model: str = "minilm"
     embed_seconds: float = 1.0
     embed_most: int = 32
-    user_hash_secret: str = "change-me"  # noqa: S105 - the demo's; `doctor` warns when it is still in use
+    user_hash_secret: str = field(default="change-me", repr=False)  # `doctor` warns when it is still in use
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class AlertSettings:
     """Which rules hold and whom they tell. `rules` None is the starter set that comes with the package."""
 
     rules: Path | None = None
-    slack_webhook_url: str | None = None
+    slack_webhook_url: str | None = field(default=None, repr=False)
     dashboard_url: str = "http://127.0.0.1:8501"
     snapshot_seconds: float = 2.0
     tick_seconds: float = 1.0

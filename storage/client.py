@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -39,7 +39,7 @@ class StoreSettings:
     url: str = "http://127.0.0.1:8123"
     database: str = "inferwatch"
     user: str = "default"
-    password: str = ""
+    password: str = field(default="", repr=False)
     connect_seconds: float = 5.0
     query_seconds: float = 60.0
 

@@ -39,7 +39,7 @@ def run_everything(say: Say) -> None:
 
 def as_text(result: Result) -> str:
     """Return a result for a reader."""
-    width = max(map(len, result.figures))
+    width = max(map(len, result.figures), default=0)
     rows = [f"  {name:<{width}}  {value:,.3f}" for name, value in result.figures.items()]
     return "\n".join([f"{result.name} on {result.machine}", *rows])
 

@@ -50,6 +50,8 @@ def _of_block(block: Any, path: str) -> Iterator[str]:
     match kind:
         case "header":
             yield from _of_text(block.get("text"), f"{path}.text", _TEXT_LIMITS["header"], {"plain_text"})
+        case "section" | "context" | "actions" if not _has_lists(block):
+            yield f"{path}: fields and elements must be lists"
         case "section":
             if not block.get("text") and not block.get("fields"):
                 yield f"{path}: a section needs text or fields"
@@ -76,6 +78,10 @@ def _of_block(block: Any, path: str) -> Iterator[str]:
             yield f"{path}.type: {kind!r} is no block that a webhook takes here"
 
 
+def _has_lists(block: dict[str, Any]) -> bool:
+    return all(isinstance(block.get(name, []), list) for name in ("fields", "elements"))
+
+
 def _of_text(text: Any, path: str, most: int, kinds: Set[str] = _TEXT_KINDS) -> Iterator[str]:
     if not isinstance(text, dict) or text.get("type") not in kinds:
         yield f"{path}: not an object of type {' or '.join(sorted(kinds))}"
@@ -89,5 +95,12 @@ def _of_button(element: Any, path: str) -> Iterator[str]:
         return
     yield from _of_text(element.get("text"), f"{path}.text", 75, {"plain_text"})
     url = element.get("url")
-    if url is not None and (len(url) > 3000 or urlsplit(url).scheme not in ("http", "https")):
+    if url is not None and not (isinstance(url, str) and len(url) <= 3000 and _is_http(url)):
         yield f"{path}.url: not a URL of at most 3000 characters"
+
+
+def _is_http(url: str) -> bool:
+    try:
+        return urlsplit(url).scheme in ("http", "https")
+    except ValueError:
+        return False

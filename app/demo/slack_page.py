@@ -55,12 +55,12 @@ def _message(at: float, payload: dict[str, Any]) -> str:
     return (
         '<div class="message"><div class="avatar">IW</div><div><div class="who"><b>Inferwatch</b> '
         f'<span class="app">APP</span><span class="time">{time}</span></div>'
-        f"<div>{_mrkdwn(payload.get('text', ''))}</div>{body}</div></div>"
+        f"<div>{_mrkdwn(payload.get('text') or '')}</div>{body}</div></div>"
     )
 
 
 def _attachment(attachment: dict[str, Any]) -> str:
-    colour = attachment.get("color", "#ddd")
+    colour = str(attachment.get("color"))
     colour = colour if re.fullmatch(r"#[0-9a-fA-F]{6}", colour) else "#ddd"
     blocks = "".join(_block(block) for block in attachment.get("blocks", []))
     return f'<div class="attachment" style="border-color: {colour}">{blocks}</div>'
@@ -71,7 +71,7 @@ def _block(block: dict[str, Any]) -> str:
         case "header":
             return f"<h3>{html.escape(block['text']['text'])}</h3>"
         case "section":
-            text = f"<div>{_mrkdwn(block['text']['text'])}</div>" if "text" in block else ""
+            text = f"<div>{_mrkdwn(block['text']['text'])}</div>" if block.get("text") else ""
             fields = "".join(f"<div>{_mrkdwn(field['text'])}</div>" for field in block.get("fields", []))
             return text + (f'<div class="fields">{fields}</div>' if fields else "")
         case "actions":
@@ -83,7 +83,7 @@ def _block(block: dict[str, Any]) -> str:
 
 
 def _button(element: dict[str, Any]) -> str:
-    url = element.get("url", "")
+    url = element.get("url") or ""
     safe = url if urlsplit(url).scheme in ("http", "https") else "#"
     return f'<a class="button" href="{html.escape(safe)}">{html.escape(element["text"]["text"])}</a>'
 

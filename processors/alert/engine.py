@@ -94,7 +94,8 @@ class ModelAlerts:
     def _transition(
         self, rule: Rule, machine: Machine, change: Change, now: float, value: float, events: int
     ) -> AlertTransition:
-        alert_id = id_from("alert", rule.name, self.environment, self.model, f"{machine.started_at:.6f}")
+        began = (f"{machine.started_at:.6f}", machine.breaches)
+        alert_id = id_from("alert", rule.name, self.environment, self.model, *began)
         return AlertTransition(
             transition_id=id_from("transition", alert_id, change),
             alert_id=alert_id,

@@ -16,11 +16,15 @@ Change = Literal["pending", "firing", "resolved"]
 
 
 class Machine(msgspec.Struct):
-    """One alert of one rule for one model. `started_at` is when the breach began, in Unix seconds."""
+    """One alert of one rule for one model. `started_at` is when the breach began, in Unix seconds.
+
+    `breaches` counts them: two may begin at the same moment of stream time, and are two alerts.
+    """
 
     state: State = "inactive"
     started_at: float = 0.0
     last_breach: float = 0.0
+    breaches: int = 0
 
     def advance(self, rule: Rule, now: float, value: float | None) -> list[Change]:
         """Take the rule's value at `now` (None: not enough events to say) and return what changed, in order."""
@@ -30,6 +34,7 @@ class Machine(msgspec.Struct):
             self.last_breach = now
             if self.state == "inactive":
                 self.state, self.started_at = "pending", now
+                self.breaches += 1
                 if rule.for_seconds > 0:
                     changes.append("pending")
             if self.state == "pending" and now - self.started_at >= rule.for_seconds:

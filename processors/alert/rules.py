@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal
@@ -9,10 +10,9 @@ from typing import Final, Literal
 import msgspec
 
 from processors.errors import InvalidRule
-from processors.records import Measurement
+from processors.records import Measurement, Severity
 
 Aggregation = Literal["share", "mean", "sum", "count", "p50", "p95", "p99", "detection"]
-Severity = Literal["info", "warning", "critical"]
 PACKAGED: Final = Path(__file__).with_name("rules.yaml")
 
 QUANTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -104,9 +104,14 @@ def _check(rule: Rule, path: str) -> None:
         raise InvalidRule(path, f"rule {rule.name}: signal {rule.signal!r} is not one of {', '.join(SIGNALS)}")
     if rule.recovers_at > rule.threshold:
         raise InvalidRule(path, f"rule {rule.name}: recovery_threshold is above threshold, so it would flap")
+    numbers = (rule.threshold, rule.recovers_at, rule.window_seconds, rule.for_seconds, rule.keep_firing_seconds)
+    if not all(map(math.isfinite, numbers)):
+        raise InvalidRule(path, f"rule {rule.name}: thresholds and seconds must be finite numbers")
     if rule.window_seconds <= 0 or rule.for_seconds < 0 or rule.keep_firing_seconds < 0:
         raise InvalidRule(path, f"rule {rule.name}: window_seconds must be above 0, the other seconds 0 or more")
+    if rule.aggregation == "detection" and rule.for_seconds > 0:
+        raise InvalidRule(path, f"rule {rule.name}: a detection is a moment, so with for_seconds it would never fire")
     try:
         rule.describe(0.0, 0)
-    except (KeyError, IndexError, ValueError) as error:
+    except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
         raise InvalidRule(path, f"rule {rule.name}: summary is no template over value, threshold, events") from error

@@ -35,9 +35,9 @@ class DeadLetter:
 
 @dataclass(slots=True)
 class Decoded:
-    """The outcome of decoding: good events with their positions, and the rest."""
+    """The outcome of decoding: good events with their positions and their lines, and the rest."""
 
-    events: list[tuple[Position, InferenceEvent]] = field(default_factory=list)
+    events: list[tuple[Position, InferenceEvent, bytes]] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
 
 
@@ -56,7 +56,7 @@ def decode(records: Iterable[SourceRecord]) -> Decoded:
         for index, line in split_record(record.value):
             position = Position(record.partition, record.offset, index)
             try:
-                outcome.events.append((position, decode_inference(line, index)))
+                outcome.events.append((position, decode_inference(line, index), line))
             except EventError as error:
                 outcome.dead.append(DeadLetter(position, error.reason, line))
     return outcome

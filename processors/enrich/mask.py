@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +16,13 @@ from detectors.protocols import PiiScanner
 from inferwatch.events import InferenceEvent, Message
 
 _json: Final = msgspec.json.Encoder()
+
+_NAMES: Final = (
+    *("environment", "operation", "provider", "request_model", "response_model", "model_version", "prompt_version"),
+    *("trace_id", "span_id", "parent_span_id", "response_id", "error_type"),
+)
+_SHORTEST_NUMBER: Final = 10**11
+"""The shortest number that is told to be personal by itself, a payment card's, has 12 digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,27 @@ class Masker:
     def __init__(self, scanner: PiiScanner, user_hash_secret: str) -> None:
         self._scanner = scanner
         self._secret = user_hash_secret.encode()
+        self._name = lru_cache(maxsize=4096)(self._masked)
+
+    def mask_names(self, event: InferenceEvent) -> InferenceEvent:
+        """Return the event with every name in it masked: names come from applications, and from the paths of requests.
+
+        Names become keys, columns and words in alerts as they are; `mask_event` takes the rest.
+        """
+        masked: dict[str, Any] = {name: self._name(getattr(event, name) or "") for name in _NAMES}
+        changed = {name: value for name, value in masked.items() if value != (getattr(event, name) or "")}
+        if event.finish_reasons:
+            changed["finish_reasons"] = tuple(map(self._name, event.finish_reasons))
+        for name in ("input_tensors", "output_tensors"):
+            if tensors := getattr(event, name):
+                changed[name] = tuple(
+                    msgspec.structs.replace(tensor, name=self._name(tensor.name), datatype=self._name(tensor.datatype))
+                    for tensor in tensors
+                )
+        return msgspec.structs.replace(event, **changed) if changed else event
+
+    def _masked(self, value: str) -> str:
+        return mask(value, self._scanner.scan(value)) if value else value
 
     def mask_event(self, event: InferenceEvent) -> MaskedText:
         """Return everything an event says in free text, masked."""
@@ -64,6 +93,8 @@ class Masker:
                 return {text(str(key), place): deep(item, place) for key, item in value.items()}
             if isinstance(value, list | tuple):
                 return [deep(item, place) for item in value]
+            if isinstance(value, int) and abs(value) >= _SHORTEST_NUMBER:
+                return text(str(value), place) if self._scanner.scan(str(value)) else value
             if value is None or isinstance(value, bool | int | float):
                 return value
             # Whatever else a decoder may come to return must not pass unseen.

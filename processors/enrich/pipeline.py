@@ -46,17 +46,19 @@ class Pipeline:
         """Take Kafka records, return rows-to-be and dead letters. `now` is Unix time in seconds."""
         decoded = decode(records)
         batch = Batch(dead=decoded.dead)
-        lines: dict[tuple[int, int], bytes | None] = {(r.partition, r.offset): r.value for r in records}
-        for position, event in decoded.events:
+        for position, event, line in decoded.events:
             reason = invalid_because(event, now, self._settings.past_days, self._settings.future_seconds)
             if reason is None:
-                batch.items.append(self._enrich_one(position, truncate(event, MOST_TEXT_CHARACTERS)))
-            else:
-                value = lines[position.partition, position.offset] or b""
-                batch.dead.append(DeadLetter(position, reason, value.split(b"\n")[position.index]))
+                try:
+                    batch.items.append(self._enrich_one(position, truncate(event, MOST_TEXT_CHARACTERS)))
+                    continue
+                except RecursionError:
+                    reason = "nested too deeply"
+            batch.dead.append(DeadLetter(position, reason, line))
         return batch
 
     def _enrich_one(self, position: Position, event: InferenceEvent) -> Enriched:
+        event = self._masker.mask_names(event)
         tokens = count_tokens(event)
         cost, price = self._pricer.cost(
             event.model, event.started_at, tokens.input, tokens.output, event.cache_read_tokens

@@ -15,6 +15,11 @@ from processors.errors import InvalidPriceBook
 
 _NANO: Final = Decimal("0.000000001")
 _MILLION: Final = Decimal(1_000_000)
+_HIGHEST: Final = Decimal(100_000)
+_AMOUNTS: Final = (
+    *("input_per_million_tokens", "cached_input_per_million_tokens", "output_per_million_tokens"),
+    "per_request",
+)
 PACKAGED: Final = Path(__file__).with_name("prices.yaml")
 
 
@@ -82,6 +87,12 @@ def load_price_book(path: Path | None = None) -> PriceBook:
     """
     path = path or PACKAGED
     try:
-        return msgspec.yaml.decode(path.read_bytes(), type=PriceBook)
+        book = msgspec.yaml.decode(path.read_bytes(), type=PriceBook)
     except (OSError, msgspec.DecodeError) as error:
         raise InvalidPriceBook(str(path), str(error)) from error
+    for price in book.prices:
+        for name in _AMOUNTS:
+            amount = getattr(price, name)
+            if amount is not None and not (amount.is_finite() and 0 <= amount <= _HIGHEST):
+                raise InvalidPriceBook(str(path), f"price {price.name}: {name} is not from 0 to {_HIGHEST}")
+    return book

@@ -4,7 +4,7 @@ Order of durability, for each batch:
 
 1. Ask the store how far each partition got, once after every assignment; skip what is there.
 2. Send measurements and dead letters; wait for Kafka.
-3. Insert rows, atomically; wait for the store.
+3. Insert rows, atomically; wait for the store. Where its answer is lost, ask it before trying again.
 4. Return True: the records may be acknowledged.
 
 Killed between 2 and 3, the same measurements go out again; they carry the position of their event, and whoever
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import random
 from collections import deque
 from collections.abc import Sequence
@@ -40,6 +41,8 @@ from storage.sink import Sink
 
 _REMEMBERED: Final = 1_000
 _FEWEST: Final = 200
+_MEASUREMENT_BYTES: Final = 1024
+_RECORD_BYTES: Final = 4 << 20
 
 
 class EnrichStep:
@@ -75,6 +78,7 @@ class EnrichStep:
         ]
         for part in atomic_parts(fresh):
             await self._process_part(part)
+            stored.update({record.partition: record.offset for record in part})
         return True
 
     async def tick(self) -> bool:
@@ -99,15 +103,26 @@ class EnrichStep:
             self.events_without_embedding += await add_embeddings(
                 batch.items, self._embedder, self._settings.embed_most, self._settings.embed_seconds, self._rng
             )
-        outgoing = [*measurement_records(batch.items), *map(dead_letter_record, batch.dead)]
-        await until_it_works("Sending measurements", lambda: self._producer.send(outgoing))
-        columns = columns_of(batch.items, self._clock.now())
-        write = functools.partial(self._sink.write, "inferences", columns)
+        for wave in (*measurement_waves(batch.items), [dead_letter_record(letter) for letter in batch.dead]):
+            await until_it_works("Sending measurements", functools.partial(self._producer.send, wave))
+        if batch.items:
+            await self._write(batch.items)
+
+    async def _write(self, items: Sequence[Enriched]) -> None:
+        columns = columns_of(items, self._clock.now())
+        first = items[0].position
+        tries = itertools.count()
+
+        def write() -> None:
+            if next(tries) and self._sink.positions().get(first.partition, -1) >= first.offset:
+                return
+            self._sink.write("inferences", columns)
+
         await until_it_works("Writing inferences", lambda: asyncio.to_thread(write))
 
     def _check_poison(self, batch: Batch) -> None:
-        self._outcomes.extend([True] * len(batch.items))
-        self._outcomes.extend([False] * len(batch.dead))
+        outcomes = [(item.position, True) for item in batch.items] + [(letter.position, False) for letter in batch.dead]
+        self._outcomes.extend(good for _, good in sorted(outcomes))
         invalid = self._outcomes.count(False)
         if len(self._outcomes) >= _FEWEST and invalid > self._settings.poison_limit * len(self._outcomes):
             share = invalid / len(self._outcomes)
@@ -129,13 +144,27 @@ def atomic_parts(records: Sequence[SourceRecord]) -> list[list[SourceRecord]]:
     return parts
 
 
-def measurement_records(items: Sequence[Enriched]) -> list[OutgoingRecord]:
-    """Return the measurements of a batch, one record a model, in order."""
-    by_key: dict[str, list[Measurement]] = {}
+def measurement_waves(items: Sequence[Enriched]) -> list[list[OutgoingRecord]]:
+    """Return the measurements of a batch, in order, as records of one model each that Kafka's limit leaves room for.
+
+    A wave holds at most one record of a model. One is acknowledged before the next is sent: of two under way the second
+    may arrive although the first did not, and whoever watches would drop the first when it comes again.
+    """
+    parts: dict[tuple[str, str], list[list[Measurement]]] = {}
+    room: dict[tuple[str, str], int] = {}
     for item in items:
         measurement = item.measurement()
-        by_key.setdefault(measurement.key, []).append(measurement)
-    return [OutgoingRecord(topics.MEASUREMENTS, encode_records(found), key) for key, found in by_key.items()]
+        of = (measurement.environment, measurement.model)
+        size = _MEASUREMENT_BYTES + 25 * len(measurement.embedding or ())
+        if room.get(of, 0) < size:
+            parts.setdefault(of, []).append([])
+            room[of] = _RECORD_BYTES
+        room[of] -= size
+        parts[of][-1].append(measurement)
+    return [
+        [OutgoingRecord(topics.MEASUREMENTS, encode_records(part), part[0].key) for part in wave if part]
+        for wave in itertools.zip_longest(*parts.values())
+    ]
 
 
 def dead_letter_record(letter: DeadLetter) -> OutgoingRecord:

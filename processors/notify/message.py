@@ -10,6 +10,8 @@ from processors.records import AlertTransition
 
 _COLOURS: Final = {"critical": "#c0392b", "warning": "#e08e0b", "info": "#2c7be5"}
 _RESOLVED_COLOUR: Final = "#2e8b57"
+_LONGEST_NAME: Final = 100
+_LONGEST_TEXT: Final = 300
 _SYMBOLS: Final = {"critical": ":red_circle:", "warning": ":large_orange_circle:", "info": ":large_blue_circle:"}
 
 
@@ -19,8 +21,8 @@ def slack_message(change: AlertTransition, dashboard_url: str) -> dict[str, Any]
     symbol = ":white_check_mark:" if resolved else _SYMBOLS[change.severity]
     title = f"{'Resolved: ' if resolved else ''}{change.rule} · {change.model}"
     return {
-        "text": f"{'Resolved' if resolved else change.severity.capitalize()}: {change.rule} on {change.model}"
-        f" ({change.environment}): {change.summary}",
+        "text": f"{'Resolved' if resolved else change.severity.capitalize()}: {_escaped(change.rule)} on"
+        f" {_escaped(change.model)} ({_escaped(change.environment)}): {_escaped(change.summary)}",
         "attachments": [
             {
                 "color": _RESOLVED_COLOUR if resolved else _COLOURS[change.severity],
@@ -62,7 +64,8 @@ def _facts(change: AlertTransition) -> list[tuple[str, str]]:
 
 
 def _actions(change: AlertTransition, dashboard_url: str) -> dict[str, Any]:
-    query = urlencode({"environment": change.environment, "model": change.model})
+    names = {"environment": change.environment[:_LONGEST_NAME], "model": change.model[:_LONGEST_NAME]}
+    query = urlencode(names)
     base = dashboard_url.rstrip("/")
     return {
         "type": "actions",
@@ -78,11 +81,12 @@ def _button(text: str, url: str, action: str) -> dict[str, Any]:
 
 
 def _field(name: str, value: str) -> dict[str, str]:
-    return {"type": "mrkdwn", "text": f"*{name}*\n{_escaped(value)}"}
+    return {"type": "mrkdwn", "text": f"*{_escaped(name)}*\n{_escaped(value)}"}
 
 
 def _escaped(text: str) -> str:
     """Slack's three control characters, after its "Formatting text" page: names from traffic must not make links."""
+    text = text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -32,6 +32,8 @@ class SlackWebhook:
             raise NotDelivered(type(error).__name__, 1.0, final=False) from error
         if response.status_code == 200:
             return
-        wait = float(response.headers.get("Retry-After", 1.0))
+        asked = str(response.headers.get("Retry-After", ""))
+        # A proxy may give a date instead.
+        wait = float(asked) if asked.isdecimal() else 1.0
         passing = response.status_code == 429 or response.status_code >= 500
         raise NotDelivered(f"HTTP {response.status_code} {response.body[:100]}", wait, final=not passing)

@@ -56,6 +56,8 @@ class Sent:
             self._firing.pop(change.alert_id, None)
         while len(self._transitions) > _REMEMBERED:
             del self._transitions[next(iter(self._transitions))]
+        while len(self._firing) > _REMEMBERED:
+            del self._firing[next(iter(self._firing))]
 
     def snapshot(self) -> dict[str, Any]:
         """Return the whole state as plain JSON."""
@@ -83,8 +85,7 @@ class NotifyStep:
         buried: list[OutgoingRecord] = []
         for sent, record in await self._states.unprocessed(records):
             for change in read_or_bury(record, AlertTransition, buried):
-                if sent.wants(change):
-                    await self._send(change)
+                if sent.wants(change) and await self._send(change):
                     sent.add(change)
         await until_it_works("Sending dead letters", lambda: self._producer.send(buried))
         return await self._states.saved(now=True)
@@ -98,18 +99,20 @@ class NotifyStep:
         await self._states.saved(now=True)
         self._states.forget()
 
-    async def _send(self, change: AlertTransition) -> None:
+    async def _send(self, change: AlertTransition) -> bool:
+        """Return whether people were told, sooner or later."""
         log.warning("Alert %s %s on %s: %s", change.rule, change.state, change.model, change.summary)
         if self._notifier is None:
-            return
+            return True
         wait = 1.0
         while True:
             try:
-                return await self._notifier.send(slack_message(change, self._dashboard_url))
+                await self._notifier.send(slack_message(change, self._dashboard_url))
+                return True
             except NotDelivered as error:
                 if error.final:
                     log.error("A message is given up, the webhook refuses it: %s", error.reason)
-                    return
+                    return False
                 wait = min(max(wait * 2, error.retry_after), _LONGEST_WAIT)
                 log.warning("%s; trying again in %.0f s", error, wait)
                 await asyncio.sleep(wait)

@@ -122,7 +122,7 @@ async def test_a_unary_inference_passes_with_its_metadata_and_is_mirrored() -> N
     assert response.raw_output_contents == [element("Hi")]
     assert (upstream.metadata["x-inferwatch-team"], upstream.metadata["x-own-bin"]) == ("ads", b"\x00\x01")
     assert upstream.left is not None
-    assert 25 < upstream.left <= 30
+    assert 25 < upstream.left < 31  # gRPC rounds a timeout up on the wire
     assert (first["x-first"], first["x-bytes-bin"], last["x-last"]) == ("1", b"\x00\xff", "2")
     assert first["x-inferwatch-event-id"] == seen.event_id
     assert (seen.request_model, seen.team, seen.response_id, seen.source) == ("m", "ads", "r", "sidecar-grpc")

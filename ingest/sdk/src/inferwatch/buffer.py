@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from typing import Any
 
 from inferwatch.events import InferenceEvent
 
 
 def text_size(event: InferenceEvent) -> int:
-    """Return roughly how many bytes an event holds; counts text, which is what grows."""
-    size = 512
+    """Return roughly how many bytes an event holds; counts what grows: text, and what applications put beside it."""
+    size = 512 + _size(event.parameters) + _size(event.attributes) + len(event.error_message or "")
     for message in (*event.input_messages, *event.output_messages):
         for part in message.parts:
-            size += len(part.content or "") + 64
-    return size
+            size += len(part.content or "") + _size(part.arguments) + _size(part.response) + 64
+    return size + 32 * len(event.embedding or ())
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(_size(key) + _size(item) + 64 for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return sum(_size(item) + 16 for item in value)
+    return 32
 
 
 class EventBuffer:

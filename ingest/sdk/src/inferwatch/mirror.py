@@ -21,6 +21,8 @@ from inferwatch.wire import encode_event, join_record
 
 log: Final = logging.getLogger("inferwatch")
 
+_PAUSE_AFTER_FAILURE: Final = 10.0
+
 TransportFactory = Callable[[MirrorSettings, Report], Transport]
 
 
@@ -59,15 +61,17 @@ class Mirror:
         self.settings = MirrorSettings(bootstrap_servers, **settings)
         self._clock = clock or SystemClock()
         self._new_transport = transport or _kafka_transport
-        self._start_lock = threading.Lock()
         self._reset()
         atexit.register(self.close)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
+        # In a forked child the parent's lock may be held for ever, and its events are the parent's to send.
+        self._start_lock = threading.Lock()
         self._buffer = EventBuffer(self.settings.max_events, self.settings.max_bytes)
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
-        self._pid = os.getpid()
         self._delivered = 0
         self._failed = 0
 
@@ -106,7 +110,7 @@ class Mirror:
         """Deliver what is held, for at most `flush_timeout` seconds. The mirror can be used again afterwards."""
         with self._start_lock:
             thread = self._thread
-            if thread is None or self._pid != os.getpid():
+            if thread is None:
                 return
             self._closing.set()
             self._buffer.wake()
@@ -115,15 +119,11 @@ class Mirror:
             self._closing = threading.Event()
 
     def _running_buffer(self) -> EventBuffer:
-        if self._thread is None or self._pid != os.getpid():
+        if self._thread is None:
             self._start()
         return self._buffer
 
     def _start(self) -> None:
-        if self._pid != os.getpid():
-            # A forked child: the parent's lock may be held for ever, its events are the parent's to send.
-            self._start_lock = threading.Lock()
-            self._reset()
         with self._start_lock:
             if self._thread is None:
                 arguments = (self._buffer, self._closing)
@@ -131,18 +131,25 @@ class Mirror:
                 self._thread.start()
 
     def _run(self, buffer: EventBuffer, closing: threading.Event) -> None:
+        while True:
+            try:
+                return self._deliver(buffer, closing)
+            except Exception:
+                log.exception("Mirroring failed; it begins again in %.0f s", _PAUSE_AFTER_FAILURE)
+            if closing.wait(_PAUSE_AFTER_FAILURE):
+                return
+
+    def _deliver(self, buffer: EventBuffer, closing: threading.Event) -> None:
+        transport = self._new_transport(self.settings, self._report)
         try:
-            transport = self._new_transport(self.settings, self._report)
             while not closing.is_set():
                 if buffer.wait(0.1):
                     closing.wait(self.settings.linger)
                     self._send_all(buffer, transport, closing)
                 transport.poll(0)
             self._send_all(buffer, transport, closing)
+        finally:
             transport.close(self.settings.flush_timeout)
-        except Exception:
-            log.exception("The mirror stopped; events are dropped until the next start")
-            self._thread = None
 
     def _send_all(self, buffer: EventBuffer, transport: Transport, closing: threading.Event) -> None:
         while events := buffer.take(self.settings.events_per_record):
@@ -154,13 +161,19 @@ class Mirror:
         lines: list[bytes] = []
         size = 0
         for event in events:
-            line = encode_event(truncate(event, self.settings.max_text_characters))
+            try:
+                line = encode_event(truncate(event, self.settings.max_text_characters))
+            except Exception as error:
+                # An application may put anything into a field: its neighbours in the record must not pay for it.
+                self._report(1, f"not JSON: {type(error).__name__}")
+                continue
             if lines and size + len(line) > self.settings.record_bytes:
                 records.append((join_record(lines), len(lines)))
                 lines, size = [], 0
             lines.append(line)
             size += len(line)
-        records.append((join_record(lines), len(lines)))
+        if lines:
+            records.append((join_record(lines), len(lines)))
         return records
 
     def _send(self, record: bytes, count: int, transport: Transport, closing: threading.Event) -> None:
@@ -172,6 +185,8 @@ class Mirror:
                 if closing.is_set():
                     return self._report(count, "the transport was full at the end")
                 transport.poll(0.1)
+            except Exception as error:
+                return self._report(count, f"not sent: {type(error).__name__}")
 
     def _report(self, events: int, lost_because: str | None) -> None:
         if lost_because is None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 from inferwatch.clock import Clock
 from inferwatch.events import InferenceEvent, Message, text_message
 from inferwatch.ids import new_event_id
+
+log: Final = logging.getLogger("inferwatch")
 
 
 class Inference:
@@ -30,7 +33,8 @@ class Inference:
         self._record = record
         self._clock = clock
         self._fields: dict[str, Any] = {"request_model": model, **fields}
-        self._input = input
+        # A list of messages is often appended to with the answer before the block ends.
+        self._input = tuple(input) if isinstance(input, list) else input
         self._chunks: list[str] = []
         self._started_at = clock.now()
         self._started = clock.elapsed()
@@ -40,12 +44,12 @@ class Inference:
         self._started = self._clock.elapsed()
         return self
 
-    def chunk(self, text: str) -> None:
-        """Add a piece of streamed output."""
+    def chunk(self, text: str | None) -> None:
+        """Add a piece of streamed output; None, as first and last chunks often have, adds nothing."""
         if text and "time_to_first_token" not in self._fields:
             self._fields["time_to_first_token"] = self._clock.elapsed() - self._started
         self._fields["stream"] = True
-        self._chunks.append(text)
+        self._chunks.append(text or "")
 
     def output(self, text: str) -> None:
         """Add the output of a response that was not streamed."""
@@ -66,7 +70,12 @@ class Inference:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        duration = self._clock.elapsed() - self._started
+        try:
+            self._record(self._event(self._clock.elapsed() - self._started, kind, error))
+        except Exception:
+            log.warning("An inference could not be mirrored", exc_info=True)
+
+    def _event(self, duration: float, kind: type[BaseException] | None, error: BaseException | None) -> InferenceEvent:
         if kind is not None:
             cancelled = kind.__name__ in ("CancelledError", "GeneratorExit", "KeyboardInterrupt")
             self._fields |= {
@@ -75,15 +84,13 @@ class Inference:
                 "error_message": str(error) or None,
             }
         output = "".join(self._chunks)
-        self._record(
-            InferenceEvent(
-                event_id=self.event_id,
-                started_at=self._started_at,
-                duration=duration,
-                input_messages=as_messages(self._input),
-                output_messages=(text_message("assistant", output),) if output else (),
-                **{"source": "sdk", **self._fields},
-            )
+        return InferenceEvent(
+            event_id=self.event_id,
+            started_at=self._started_at,
+            duration=duration,
+            input_messages=as_messages(self._input),
+            output_messages=(text_message("assistant", output),) if output else (),
+            **{"source": "sdk", **self._fields},
         )
 
 
@@ -93,7 +100,7 @@ def as_messages(given: object) -> tuple[Message, ...]:
         return ()
     if isinstance(given, str):
         return (text_message("user", given),)
-    if isinstance(given, Sequence):
+    if isinstance(given, Sequence) and not isinstance(given, bytes):
         return tuple(_as_message(item) for item in given)
     return (_as_message(given),)
 
@@ -102,5 +109,5 @@ def _as_message(given: object) -> Message:
     if isinstance(given, Message):
         return given
     if isinstance(given, Mapping):
-        return text_message(str(given.get("role", "user")), str(given.get("content", "")))
+        return text_message(str(given.get("role", "user")), str(given.get("content") or ""))
     return text_message("user", str(given))

@@ -39,7 +39,7 @@ class MirrorSettings:
     linger: float = 0.05
     delivery_timeout: float = 30.0
     flush_timeout: float = 3.0
-    kafka: dict[str, str | int | float | bool] = field(default_factory=dict)
+    kafka: dict[str, str | int | float | bool] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if not self.bootstrap_servers:

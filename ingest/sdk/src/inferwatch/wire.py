@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Final, TypeVar
@@ -19,8 +20,16 @@ _feedback: Final = msgspec.json.Decoder(FeedbackEvent)
 
 
 def encode_event(event: InferenceEvent | FeedbackEvent) -> bytes:
-    """Return one event as a line of JSON, without the newline."""
-    return _encoder.encode(event)
+    """Return one event as a line of JSON, without the newline. A lone surrogate, which has no UTF-8 form, becomes "?".
+
+    Raises:
+        TypeError, RecursionError: a field holds something that JSON cannot.
+    """
+    try:
+        return _encoder.encode(event)
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(event), ensure_ascii=False)
+        return _encoder.encode(json.loads(text.encode("utf-8", "replace")))
 
 
 def join_record(lines: Iterable[bytes]) -> bytes:
@@ -56,6 +65,8 @@ def _decode(decoder: msgspec.json.Decoder[E], line: bytes, index: int) -> E:
         raise EventError(index, _without_values(str(error))) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise EventError(index, f"not JSON: {type(error).__name__}") from error
+    except RecursionError as error:
+        raise EventError(index, "nested too deeply") from error
     if event.schema_version > SCHEMA_VERSION:
         raise EventError(
             index, f"schema_version {event.schema_version} is newer than {SCHEMA_VERSION}, the newest known here"
@@ -64,5 +75,5 @@ def _decode(decoder: msgspec.json.Decoder[E], line: bytes, index: int) -> E:
 
 
 def _without_values(reason: str) -> str:
-    """Reasons are stored and shown, and msgspec quotes an unknown enum value, which may be anything."""
-    return re.sub(r"'[^']*'?", "'…'", reason)
+    """Reasons are stored and shown, and msgspec quotes an unknown enum value, which may be anything, also quotes."""
+    return re.sub(r"""["'].*["']|["'].*""", "'…'", reason, flags=re.DOTALL)

@@ -1,0 +1,172 @@
+"""Events, records, rules and doubles for the processors' tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.pii.scanner import Scanner
+from inferwatch import InferenceEvent, new_event_id
+from inferwatch.wire import encode_event
+from processors.alert.rules import Rule
+from processors.enrich.pipeline import Pipeline
+from processors.enrich.price import load_price_book
+from processors.producer import MemoryProducer, OutgoingRecord
+from processors.records import AlertTransition, Measurement, Position
+from processors.settings import EnrichSettings
+from processors.step import Record
+from storage.errors import StoreUnavailable
+from storage.sink import Columns, MemorySink
+from storage.state import MemoryStateStore, SavedState
+
+NOW = 1_800_000_000.0
+SCANNER = Scanner()
+
+
+class HandClock:
+    """Stands still until it is told otherwise."""
+
+    def __init__(self, now: float = NOW) -> None:
+        self.at = now
+
+    def now(self) -> float:
+        return self.at
+
+    def elapsed(self) -> float:
+        return self.at
+
+
+class UnsteadySink(MemorySink):
+    """A sink that fails as often as it is told to: before it wrote, or with its answer lost after it wrote."""
+
+    def __init__(self, log: list[str], before: int = 0, after: int = 0) -> None:
+        super().__init__()
+        self.log, self.before, self.after = log, before, after
+
+    def write(self, table: str, columns: Columns) -> None:
+        if self.before:
+            self.before -= 1
+            raise StoreUnavailable("http://store", "away")
+        super().write(table, columns)
+        self.log.append(f"write {table}")
+        if self.after:
+            self.after -= 1
+            raise StoreUnavailable("http://store", "the answer is lost")
+
+
+class LoggingProducer(MemoryProducer):
+    """Keeps records, notes when they came, and raises what it is told to."""
+
+    def __init__(self, log: list[str] | None = None) -> None:
+        super().__init__()
+        self.log = [] if log is None else log
+        self.raises: list[BaseException] = []
+
+    async def send(self, records: Sequence[OutgoingRecord]) -> None:
+        if self.raises and records:
+            raise self.raises.pop()
+        await super().send(records)
+        self.log += [f"send {record.topic}" for record in records]
+
+
+class UnsteadyStore(MemoryStateStore):
+    """A state store that can be away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = False
+
+    def save(self, component: str, partition: int, state: SavedState) -> None:
+        if self.away:
+            raise StoreUnavailable("http://store", "away")
+        super().save(component, partition, state)
+
+
+class FakeEmbedder:
+    """Gives every text the same unit vector; fails or hangs where told."""
+
+    model = "fake"
+    dimension = 3
+
+    def __init__(self, error: Exception | None = None, hangs: bool = False) -> None:
+        self.error, self.hangs = error, hangs
+        self.texts: list[str] = []
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.texts += texts
+        if self.error is not None:
+            raise self.error
+        if self.hangs:
+            await asyncio.Event().wait()
+        return np.tile(np.array([1, 0, 0], dtype=np.float32), (len(texts), 1))
+
+    async def close(self) -> None:
+        return
+
+
+def event(**fields: Any) -> InferenceEvent:
+    """Return an event that is valid at `NOW`, with some fields as given."""
+    given: dict[str, Any] = {
+        "event_id": new_event_id(),
+        "started_at": NOW - 10,
+        "duration": 0.5,
+        "source": "sdk",
+        "request_model": "smollm2",
+    }
+    return InferenceEvent(**{**given, **fields})
+
+
+def record(*events: InferenceEvent | bytes, offset: int = 0, partition: int = 0, topic: str = "t") -> Record:
+    """Return a consumed record that holds events, or bytes where an event should be."""
+    lines = [one if isinstance(one, bytes) else encode_event(one) for one in events]
+    return Record(topic, partition, offset, "", b"\n".join(lines))
+
+
+def pipeline(price_book: Path | None = None, **settings: Any) -> Pipeline:
+    """Return the pipeline with the real scanner."""
+    return Pipeline(EnrichSettings(**settings), SCANNER, load_price_book(price_book))
+
+
+def measurement(at: float, offset: int, **fields: Any) -> Measurement:
+    """Return a measurement of one model."""
+    given: dict[str, Any] = {"environment": "prod", "model": "m", "event_id": f"e{offset}"}
+    return Measurement(at=at, position=Position(0, offset, 0), **{**given, **fields})
+
+
+def rule(**fields: Any) -> Rule:
+    """Return a rule on the share of errors."""
+    given: dict[str, Any] = {
+        "name": "r",
+        "severity": "warning",
+        "signal": "error",
+        "aggregation": "share",
+        "threshold": 0.5,
+        "summary": "{value:.2f} over {threshold} of {events}",
+    }
+    return Rule(**{**given, **fields})
+
+
+def transition(**fields: Any) -> AlertTransition:
+    """Return an alert that fires."""
+    given: dict[str, Any] = {
+        "transition_id": "t1",
+        "alert_id": "5b7c1f6e-0d51-5d55-9a3b-5c0a3c2f7c11",
+        "at": NOW,
+        "started_at": NOW - 90,
+        "state": "firing",
+        "rule": "errors",
+        "severity": "critical",
+        "environment": "prod",
+        "model": "m",
+        "signal": "error",
+        "value": 0.25,
+        "threshold": 0.1,
+        "events": 40,
+        "summary": "25% of requests failed",
+    }
+    return AlertTransition(**{**given, **fields})

@@ -1,0 +1,184 @@
+"""The agent around a step: nothing is acknowledged that is not durable, not even while the worker goes down."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from processors import consume
+from processors.consume import attach
+from processors.step import Record
+
+
+class Signal:
+    """A signal of an app: keeps who is connected."""
+
+    def __init__(self) -> None:
+        self.connected: list[Callable[..., Awaitable[None]]] = []
+
+    def connect(self, receiver: Callable[..., Awaitable[None]], weak: bool) -> None:
+        self.connected.append(receiver)
+
+
+class App:
+    """As much of a Faust app as `attach` asks for."""
+
+    def __init__(self) -> None:
+        self.on_partitions_revoked, self.on_before_shutdown = Signal(), Signal()
+        self.crashed: list[BaseException] = []
+        self.consume: Any = None
+        self.tick: Any = None
+
+    def topic(self, *topics: str, **_: object) -> tuple[str, ...]:
+        return topics
+
+    def agent(self, _topics: tuple[str, ...], name: str) -> Callable[[Any], None]:
+        return lambda function: setattr(self, "consume", function)
+
+    def timer(self, interval: float, name: str) -> Callable[[Any], None]:
+        return lambda function: setattr(self, "tick", function)
+
+    async def crash(self, error: BaseException) -> None:
+        self.crashed.append(error)
+
+
+class Stream:
+    """Gives out batches of offsets; notes what is acknowledged."""
+
+    def __init__(self, *batches: Sequence[int]) -> None:
+        self.batches = batches
+        self.acknowledged: list[int] = []
+
+    async def noack_take(self, most: int, within: float) -> AsyncIterator[list[Any]]:
+        for batch in self.batches:
+            yield [
+                SimpleNamespace(
+                    message=SimpleNamespace(topic="t", partition=0, offset=offset, key=b"k\xff", value=b"v")
+                )
+                for offset in batch
+            ]
+
+    async def ack(self, event: Any) -> None:
+        self.acknowledged.append(event.message.offset)
+
+
+class Scripted:
+    """A step that answers as it is told; an exception among the answers is raised."""
+
+    def __init__(self, *answers: bool | BaseException, ticks: bool = True) -> None:
+        self.answers = list(answers)
+        self.ticks = ticks
+        self.records: list[Record] = []
+        self.released = 0
+
+    async def process(self, records: Sequence[Record]) -> bool:
+        self.records += records
+        answer = self.answers.pop(0)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    async def tick(self) -> bool:
+        return self.ticks
+
+    async def release(self) -> None:
+        self.released += 1
+
+
+def attached(step: Any) -> App:
+    app = App()
+    attach(app, step, name="n", topics=["t"], most=10, within=0.1)  # type: ignore[arg-type]  # a double
+    return app
+
+
+async def test_a_durable_batch_is_acknowledged_with_every_batch_before_it() -> None:
+    stream, step = Stream([1, 2], [3], [4]), Scripted(False, True, False, ticks=False)
+    app = attached(step)
+    await app.consume(stream)
+    assert stream.acknowledged == [1, 2, 3]
+    assert step.records[0] == Record("t", 0, 1, "k\ufffd", b"v")
+    await app.tick()
+    assert stream.acknowledged == [1, 2, 3]
+    step.ticks = True
+    await app.tick()
+    await app.tick()
+    assert stream.acknowledged == [1, 2, 3, 4]
+
+
+async def test_a_batch_that_failed_is_never_acknowledged_and_the_worker_crashes() -> None:
+    error = ValueError("refused")
+    stream, step = Stream([1], [2], [3]), Scripted(False, error, True)
+    app = attached(step)
+    await app.consume(stream)
+    assert app.crashed == [error]
+    await app.tick()
+    await app.on_before_shutdown.connected[0]()
+    assert stream.acknowledged == []
+    assert [record.offset for record in step.records] == [1, 2]
+    assert step.released == 0  # what it holds may be ahead of what it sent
+
+
+async def test_a_batch_that_was_interrupted_is_never_acknowledged() -> None:
+    stream, step = Stream([1]), Scripted(asyncio.CancelledError())
+    app = attached(step)
+    with pytest.raises(asyncio.CancelledError):
+        await app.consume(stream)
+    await app.tick()
+    await app.on_before_shutdown.connected[0]()
+    assert (stream.acknowledged, step.released, app.crashed) == ([], 0, [])
+
+
+async def test_partitions_that_are_taken_away_are_released_and_not_acknowledged_later() -> None:
+    stream, step = Stream([1]), Scripted(False)
+    app = attached(step)
+    await app.consume(stream)
+    await app.on_partitions_revoked.connected[0]({"some"})
+    await app.tick()
+    assert (stream.acknowledged, step.released) == ([], 1)
+
+
+async def test_taking_partitions_away_waits_for_the_batch_in_progress() -> None:
+    order: list[str] = []
+    may_end = asyncio.Event()
+
+    class Slow(Scripted):
+        async def process(self, records: Sequence[Record]) -> bool:
+            await may_end.wait()
+            order.append("written")
+            return True
+
+        async def release(self) -> None:
+            order.append("released")
+
+    stream = Stream([1])
+    app = attached(Slow())
+    consuming = asyncio.create_task(app.consume(stream))
+    await asyncio.sleep(0)
+    await app.tick()  # does not wait
+    releasing = asyncio.ensure_future(app.on_partitions_revoked.connected[0]())
+    await asyncio.sleep(0)
+    may_end.set()
+    await asyncio.gather(consuming, releasing)
+    assert (order, stream.acknowledged) == (["written", "released"], [1])
+
+
+async def test_the_end_does_not_wait_for_ever_for_a_store_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consume, "_PATIENCE", 0.01)
+
+    class Stuck(Scripted):
+        async def process(self, records: Sequence[Record]) -> bool:
+            await asyncio.Event().wait()
+            return True
+
+    stream, step = Stream([1]), Stuck()
+    app = attached(step)
+    consuming = asyncio.create_task(app.consume(stream))
+    await asyncio.sleep(0)
+    await app.on_before_shutdown.connected[0]()
+    consuming.cancel()
+    await asyncio.gather(consuming, return_exceptions=True)
+    assert (stream.acknowledged, step.released) == ([], 0)

@@ -1,0 +1,80 @@
+"""The buffer between threads: bounded by number and by size, the oldest dropped first, all of it counted."""
+
+from __future__ import annotations
+
+import threading
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferwatch import Message, Part, text_message
+from inferwatch.buffer import EventBuffer, text_size
+from tests.unit.sdk.events import event
+
+
+@given(st.lists(st.one_of(st.just("put"), st.integers(1, 4)), max_size=60), st.integers(1, 5))
+def test_what_was_put_is_taken_in_order_or_was_dropped_as_the_oldest(steps: list[object], most: int) -> None:
+    buffer, held, dropped, put = EventBuffer(most, 1 << 30), list[str](), 0, 0
+    for step in steps:
+        if isinstance(step, int):
+            assert [one.event_id for one in buffer.take(step)] == held[:step]
+            held = held[step:]
+        else:
+            put += 1
+            buffer.put(event(event_id=str(put)))
+            held.append(str(put))
+            dropped += len(held) - len(held[-most:])
+            held = held[-most:]
+        assert (len(buffer), buffer.recorded, buffer.dropped) == (len(held), put, dropped)
+        assert buffer.wait(0) >= bool(held)
+
+
+def test_text_beyond_the_limit_drops_the_oldest_but_never_the_only_one() -> None:
+    buffer = EventBuffer(100, 5_000)
+    for name in "abc":
+        buffer.put(event(event_id=name, input_messages=(text_message("user", "x" * 3_000),)))
+    assert [one.event_id for one in buffer.take(10)] == ["c"]
+    buffer.put(event(event_id="huge", input_messages=(text_message("user", "x" * 50_000),)))
+    assert [one.event_id for one in buffer.take(10)] == ["huge"]
+    assert buffer.dropped == 2
+
+
+def test_the_size_counts_everything_that_grows() -> None:
+    big = "x" * 100_000
+    call = Part(type="tool_call", arguments={"a": [big]})
+    answer = Part(type="tool_call_response", response=big)
+    for fields in (
+        {"parameters": {"a": big}},
+        {"attributes": {big: ""}},
+        {"error_message": big},
+        {"input_messages": (Message(role="user", parts=(call,)),)},
+        {"output_messages": (Message(role="tool", parts=(answer,)),)},
+        {"embedding": (0.5,) * 10_000},
+    ):
+        assert text_size(event(**fields)) > 100_000
+
+
+def test_many_threads_lose_nothing_that_is_not_counted() -> None:
+    buffer = EventBuffer(50, 1 << 30)
+
+    def put() -> None:
+        for _ in range(200):
+            buffer.put(event())
+
+    threads = [threading.Thread(target=put) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    taken = 0
+    while any(thread.is_alive() for thread in threads):
+        taken += len(buffer.take(20))
+    taken += len(buffer.take(1000))
+    assert buffer.recorded == 800 == taken + buffer.dropped
+
+
+def test_a_waiting_thread_is_woken_and_then_waits_again() -> None:
+    buffer = EventBuffer(5, 100)
+    assert not buffer.wait(0)
+    buffer.wake()
+    assert buffer.wait(0)
+    assert buffer.take(1) == []
+    assert not buffer.wait(0)

@@ -1,0 +1,241 @@
+"""The mirror: what is recorded arrives once or is counted, and nothing of it reaches the application."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from inferwatch import Mirror, MirrorSettings, text_message
+from inferwatch.transport import MemoryTransport, Report, Transport
+from inferwatch.wire import decode_inference, split_record
+from tests.unit.sdk.events import HandClock, event
+
+
+class Blocked:
+    """A transport that takes nothing until it is opened, then keeps what it is sent."""
+
+    def __init__(self, report: Report) -> None:
+        self.inner = MemoryTransport(report)
+        self.open = threading.Event()
+        self.asked = threading.Event()
+
+    def send(self, record: bytes, events: int) -> None:
+        self.asked.set()
+        if not self.open.is_set():
+            raise BufferError
+        self.inner.send(record, events)
+
+    def poll(self, timeout: float) -> None:
+        self.open.wait(timeout)
+
+    def close(self, timeout: float) -> None:
+        return
+
+
+class Failing:
+    """A transport that fails at one of its methods."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.closed = 0
+
+    def send(self, record: bytes, events: int) -> None:
+        if self.where == "send":
+            raise RuntimeError("no")
+
+    def poll(self, timeout: float) -> None:
+        if self.where == "poll":
+            raise RuntimeError("no")
+
+    def close(self, timeout: float) -> None:
+        self.closed += 1
+
+
+@contextmanager
+def mirroring(make: Callable[[Report], Transport], **settings: Any) -> Iterator[Mirror]:
+    mirror = Mirror("nowhere:9", transport=lambda _, report: make(report), linger=0.0, flush_timeout=5.0, **settings)
+    try:
+        yield mirror
+    finally:
+        mirror.close()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+
+
+def memory() -> tuple[list[MemoryTransport], Callable[[Report], Transport]]:
+    made: list[MemoryTransport] = []
+
+    def make(report: Report) -> Transport:
+        made.append(MemoryTransport(report))
+        return made[-1]
+
+    return made, make
+
+
+def ids(records: list[bytes]) -> list[str]:
+    return [decode_inference(line).event_id for record in records for _, line in split_record(record)]
+
+
+def test_every_event_arrives_once_and_in_order() -> None:
+    made, make = memory()
+    with mirroring(make, events_per_record=7) as mirror:
+        sent = [event() for _ in range(100)]
+        for one in sent:
+            mirror.record(one)
+    assert ids(made[0].records) == [one.event_id for one in sent]
+    stats = mirror.stats()
+    assert (stats.recorded, stats.delivered, stats.dropped, stats.failed, stats.waiting) == (100, 100, 0, 0, 0)
+
+
+def test_a_record_is_closed_by_number_and_by_size() -> None:
+    made, make = memory()
+    with mirroring(make, events_per_record=3, record_bytes=2_000) as mirror:
+        for size in (10, 10, 10, 10, 1_500, 1_500):
+            mirror.record(event(input_messages=(text_message("user", "x" * size),)))
+    assert len(ids(made[0].records)) == 6
+    assert all(len(list(split_record(record))) <= 3 for record in made[0].records)
+    assert all(len(record) <= 2_000 for record in made[0].records)
+
+
+def test_long_text_is_cut_before_it_is_sent() -> None:
+    made, make = memory()
+    with mirroring(make, max_text_characters=5) as mirror:
+        mirror.record(event(input_messages=(text_message("user", "x" * 50),)))
+    sent = decode_inference(made[0].records[0])
+    assert sent.input_messages[0].parts[0].content == "xxxxx"
+    assert sent.truncated is not None
+    assert sent.truncated.input_characters == 50
+
+
+def test_a_full_transport_drops_the_oldest_and_the_counts_add_up() -> None:
+    blocked: list[Blocked] = []
+
+    def make(report: Report) -> Transport:
+        blocked.append(Blocked(report))
+        return blocked[-1]
+
+    with mirroring(make, max_events=10, events_per_record=1) as mirror:
+        mirror.record(event(event_id="first"))
+        wait_until(lambda: bool(blocked) and blocked[0].asked.is_set())
+        for number in range(30):
+            mirror.record(event(event_id=str(number)))
+        stats = mirror.stats()
+        assert (stats.recorded, stats.dropped, stats.waiting) == (31, 20, 10)
+        blocked[0].open.set()
+    stats = mirror.stats()
+    assert ids(blocked[0].inner.records) == ["first", *map(str, range(20, 30))]
+    assert stats.recorded == 31 == stats.delivered + stats.dropped + stats.failed + stats.waiting
+
+
+def test_what_a_full_transport_does_not_take_until_the_end_has_failed() -> None:
+    with mirroring(Blocked) as mirror:
+        for _ in range(5):
+            mirror.record(event())
+    stats = mirror.stats()
+    assert (stats.recorded, stats.failed, stats.waiting) == (5, 5, 0)
+
+
+def test_a_transport_that_raises_costs_its_record_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    failing = Failing("send")
+    with mirroring(lambda _: failing, events_per_record=2) as mirror:
+        for _ in range(5):
+            mirror.record(event())
+    stats = mirror.stats()
+    assert (stats.recorded, stats.failed, stats.waiting) == (5, 5, 0)
+    assert failing.closed == 1
+    assert "not sent: RuntimeError" in caplog.text
+
+
+@pytest.mark.parametrize("where", ["poll", "make"])
+def test_a_transport_that_cannot_work_never_reaches_the_application(
+    where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def make(_: Report) -> Transport:
+        if where == "make":
+            raise OSError("no such library")
+        return Failing(where)
+
+    before = threading.active_count()
+    with mirroring(make, max_events=3) as mirror:
+        for _ in range(50):
+            mirror.record(event())
+        assert threading.active_count() <= before + 1
+    stats = mirror.stats()
+    assert stats.recorded == 50
+    assert stats.delivered == 0
+    if where == "make":
+        assert (stats.dropped, stats.waiting) == (47, 3)
+        assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) == 1
+
+
+def test_an_event_that_is_not_json_costs_only_itself(caplog: pytest.LogCaptureFixture) -> None:
+    made, make = memory()
+    with mirroring(make) as mirror:
+        for parameters in ({}, {"a": object()}, {"b": 1}):
+            mirror.record(event(parameters=parameters))
+    assert len(ids(made[0].records)) == 2
+    stats = mirror.stats()
+    assert (stats.recorded, stats.delivered, stats.failed) == (3, 2, 1)
+    assert "not JSON: TypeError" in caplog.text
+
+
+def test_what_is_not_an_event_never_reaches_the_application(caplog: pytest.LogCaptureFixture) -> None:
+    _, make = memory()
+    with mirroring(make) as mirror:
+        mirror.record("not an event")  # type: ignore[arg-type]  # what an application may do all the same
+    assert "could not be mirrored" in caplog.text
+    assert mirror.stats().recorded == 0
+
+
+def test_a_closed_mirror_can_be_used_again() -> None:
+    made, make = memory()
+    with mirroring(make) as mirror:
+        mirror.record(event(event_id="a"))
+        mirror.close()
+        mirror.close()
+        mirror.record(event(event_id="b"))
+    assert [ids(transport.records) for transport in made] == [["a"], ["b"]]
+
+
+def test_nothing_starts_before_the_first_event() -> None:
+    made, make = memory()
+    before = threading.active_count()
+    with mirroring(make):
+        assert threading.active_count() == before
+    assert made == []
+
+
+def test_an_inference_carries_what_the_mirror_knows() -> None:
+    made, make = memory()
+    with (
+        mirroring(make, service="shop", environment="prod", team="retail", clock=HandClock()) as mirror,
+        mirror.inference("m", input="hi", team="other") as inference,
+    ):
+        inference.output("ho")
+    sent = decode_inference(made[0].records[0])
+    assert (sent.service, sent.environment, sent.team, sent.request_model) == ("shop", "prod", "other", "m")
+    assert sent.event_id == inference.event_id
+
+
+def test_the_settings_reach_the_transport() -> None:
+    given: list[MirrorSettings] = []
+
+    def make(settings: MirrorSettings, report: Report) -> Transport:
+        given.append(settings)
+        return MemoryTransport(report)
+
+    mirror = Mirror("k:1", transport=make, linger=0.0, kafka={"security.protocol": "SSL"})
+    mirror.record(event())
+    mirror.close()
+    assert given == [mirror.settings]
+    assert given[0].kafka == {"security.protocol": "SSL"}

@@ -1,0 +1,140 @@
+"""One inference as a context manager: what is timed, what is recorded, and that the application never pays."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from inferwatch import Inference, InferenceEvent, Message, Part, text_message
+from inferwatch.recording import as_messages
+from tests.unit.sdk.events import HandClock
+
+
+class Recorded:
+    """Collects events; makes inferences with a clock that stands still."""
+
+    def __init__(self) -> None:
+        self.clock = HandClock()
+        self.events: list[InferenceEvent] = []
+
+    def inference(self, input: object = "hello", **fields: Any) -> Inference:
+        return Inference(self.events.append, self.clock, "model-a", input, fields)
+
+
+@pytest.fixture
+def recorded() -> Recorded:
+    return Recorded()
+
+
+def test_a_response_that_was_not_streamed(recorded: Recorded) -> None:
+    with recorded.inference(prompt_name="greeting") as inference:
+        recorded.clock.move(0.25)
+        inference.output("hi")
+        inference.tokens(3, 1)
+        inference.finish("stop")
+    (event,) = recorded.events
+    assert event.event_id == inference.event_id
+    assert (event.started_at, event.duration, event.time_to_first_token, event.stream) == (1.7e9, 0.25, None, False)
+    assert event.input_messages == (text_message("user", "hello"),)
+    assert event.output_messages == (text_message("assistant", "hi"),)
+    assert (event.input_tokens, event.output_tokens, event.token_source) == (3, 1, "reported")
+    assert (event.status, event.finish_reasons, event.source, event.prompt_name) == ("ok", ("stop",), "sdk", "greeting")
+
+
+def test_the_first_chunk_that_carries_text_stamps_the_time_to_first_token(recorded: Recorded) -> None:
+    inference = recorded.inference()
+    recorded.clock.move(5)  # the time starts with the block, not with the object
+    with inference:
+        recorded.clock.move(0.5)
+        inference.chunk("")
+        inference.chunk(None)
+        recorded.clock.move(0.25)
+        inference.chunk("a")
+        recorded.clock.move(1)
+        inference.chunk("b")
+    (event,) = recorded.events
+    assert (event.time_to_first_token, event.duration, event.stream) == (0.75, 1.75, True)
+    assert event.output_messages == (text_message("assistant", "ab"),)
+
+
+def test_no_output_is_no_message(recorded: Recorded) -> None:
+    with recorded.inference(input=None) as inference:
+        inference.chunk(None)
+    (event,) = recorded.events
+    assert (event.input_messages, event.output_messages, event.time_to_first_token) == ((), (), None)
+
+
+def test_an_exception_is_recorded_and_passes_on(recorded: Recorded) -> None:
+    inference = recorded.inference()
+    inference.chunk("par")
+    with pytest.raises(ConnectionError, match="no route"), inference:
+        raise ConnectionError("no route")
+    (event,) = recorded.events
+    assert (event.status, event.error_type, event.error_message) == ("error", "ConnectionError", "no route")
+    assert event.output_messages == (text_message("assistant", "par"),)
+
+
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, GeneratorExit, KeyboardInterrupt])
+def test_a_cancelled_inference_is_no_error(recorded: Recorded, kind: type[BaseException]) -> None:
+    with pytest.raises(kind), recorded.inference():
+        raise kind
+    (event,) = recorded.events
+    assert (event.status, event.error_type, event.error_message) == ("cancelled", kind.__name__, None)
+
+
+def test_an_error_that_is_no_exception(recorded: Recorded) -> None:
+    with recorded.inference() as inference:
+        inference.error("503", "overloaded")
+    (event,) = recorded.events
+    assert (event.status, event.error_type, event.error_message) == ("error", "503", "overloaded")
+
+
+@pytest.mark.parametrize("fields", [{"no_such_field": 1}, {"event_id": "twice"}, {"duration": 1}])
+def test_a_wrong_field_is_logged_and_never_reaches_the_application(
+    recorded: Recorded, caplog: pytest.LogCaptureFixture, fields: dict[str, Any]
+) -> None:
+    with recorded.inference(**fields):
+        pass
+    with pytest.raises(ValueError, match="the application's own"), recorded.inference(**fields):
+        raise ValueError("the application's own")
+    assert recorded.events == []
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
+
+
+def test_output_that_is_no_text_never_reaches_the_application(
+    recorded: Recorded, caplog: pytest.LogCaptureFixture
+) -> None:
+    with recorded.inference() as inference:
+        inference.output(7)  # type: ignore[arg-type]  # what an application may do all the same
+    assert recorded.events == []
+    assert "could not be mirrored" in caplog.text
+
+
+def test_the_prompt_is_what_it_was_when_the_inference_began(recorded: Recorded) -> None:
+    conversation = [{"role": "user", "content": "one"}]
+    with recorded.inference(input=conversation):
+        conversation.append({"role": "assistant", "content": "two"})
+    assert recorded.events[0].input_messages == (text_message("user", "one"),)
+
+
+@pytest.mark.parametrize(
+    ("given", "messages"),
+    [
+        (None, ()),
+        ("hi", (text_message("user", "hi"),)),
+        (
+            [{"role": "system", "content": "be kind"}, "hi"],
+            (text_message("system", "be kind"), text_message("user", "hi")),
+        ),
+        ({"content": "alone"}, (text_message("user", "alone"),)),
+        ([{"role": "assistant", "content": None}], (text_message("assistant", ""),)),
+        (Message(role="user", parts=(Part(type="x"),)), (Message(role="user", parts=(Part(type="x"),)),)),
+        (b"ab", (text_message("user", "b'ab'"),)),
+        (7, (text_message("user", "7"),)),
+    ],
+)
+def test_a_prompt_may_have_many_forms(given: object, messages: tuple[Message, ...]) -> None:
+    assert as_messages(given) == messages
