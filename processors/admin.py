@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -19,6 +19,7 @@ RETENTION_MS: Final = {
     topics.INFERENCES: 24 * _HOUR,  # holds unmasked text
     topics.FEEDBACK: 7 * _DAY,
     topics.MEASUREMENTS: 3 * _DAY,
+    topics.EMBEDDINGS: 3 * _DAY,
     topics.DETECTIONS: 30 * _DAY,
     topics.ALERTS: 30 * _DAY,
     topics.RETRAINING: 30 * _DAY,
@@ -55,10 +56,37 @@ def ensure_topics(settings: KafkaSettings, seconds: float = 15.0) -> tuple[str, 
     return tuple(missing)
 
 
+def topic_ids(settings: KafkaSettings, seconds: float = 15.0) -> dict[str, str]:
+    """Return the id of each topic, which a topic that was deleted and made again does not share with the old one.
+
+    Offsets mean something only together with it. The embedded broker gives no ids and forgets everything when it ends:
+    there the address, which is another at each start, stands for them.
+
+    Raises:
+        DeliveryFailed: no broker answers, or a topic is not there.
+    """
+    if settings.embedded:
+        return dict.fromkeys(topics.ALL, settings.bootstrap_servers)
+    client = AdminClient({**settings.security, "bootstrap.servers": settings.bootstrap_servers})
+    described = client.describe_topics(TopicCollection(list(topics.ALL)), request_timeout=seconds)
+    ids = {}
+    for name, outcome in described.items():
+        try:
+            ids[name] = str(outcome.result(timeout=seconds).topic_id)
+        except KafkaException as error:
+            raise DeliveryFailed(name, error.args[0].str()) from error
+    return ids
+
+
 def _spec(name: str, settings: KafkaSettings) -> NewTopic:
     return NewTopic(
         name,
         num_partitions=settings.partitions,
         replication_factor=settings.replication,
-        config={"retention.ms": str(RETENTION_MS[name]), "max.message.bytes": str(_LARGEST_RECORD)},
+        config={
+            "retention.ms": str(RETENTION_MS[name]),
+            # Retention acts on whole segments, and by default one takes a week to be full on a quiet broker.
+            "segment.ms": str(_HOUR),
+            "max.message.bytes": str(_LARGEST_RECORD),
+        },
     )

@@ -1,7 +1,7 @@
 """The workers, assembled: which steps a worker runs, on which topics, with what behind them.
 
-    enrich   inferences ───────────────► rows, measurements, dead letters
-    detect   measurements ─────────────► detections
+    enrich   inferences ───────────────► rows, measurements, embeddings of a sample, dead letters
+    detect   measurements, embeddings ─► detections
     alert    measurements, detections ─► alerts ─► people, datasets; all of it to the store
 
 Each worker is its own consumer group and scales by itself, up to the number of partitions.
@@ -10,6 +10,7 @@ Each worker is its own consumer group and scales by itself, up to the number of 
 from __future__ import annotations
 
 import logging
+import random
 import ssl
 from typing import Final, Literal
 
@@ -19,11 +20,13 @@ from faust.types.auth import CredentialsT
 from detectors.pii.scanner import Scanner
 from inferwatch import topics
 from inferwatch.clock import SystemClock
+from processors.admin import topic_ids
 from processors.alert.rules import load_rules
 from processors.alert.worker import AlertStep
 from processors.archive import ArchiveStep
 from processors.consume import attach
 from processors.detect.worker import DetectStep
+from processors.enrich.embed import EmbeddingSampler
 from processors.enrich.pipeline import Pipeline
 from processors.enrich.price import load_price_book
 from processors.enrich.worker import EnrichStep
@@ -43,8 +46,20 @@ Role = Literal["enrich", "detect", "alert"]
 ROLES: Final[tuple[Role, ...]] = ("enrich", "detect", "alert")
 
 
+def check(role: Role, settings: ProcessorSettings) -> None:
+    """Read the files that a worker rests on, so that a mistake in them is said before anything is waited for.
+
+    Raises:
+        InvalidRule, InvalidPriceBook: a file cannot be read, or something in it does not fit.
+    """
+    if role == "enrich":
+        load_price_book(settings.enrich.price_book)
+    if role == "alert":
+        load_rules(settings.alert.rules)
+
+
 def build(role: Role, settings: ProcessorSettings) -> faust.App:
-    """Return the Faust app of one worker."""
+    """Return the Faust app of one worker. All topics must exist."""
     app = _app(role, settings)
     match role:
         case "enrich":
@@ -60,34 +75,39 @@ def build(role: Role, settings: ProcessorSettings) -> faust.App:
 
 def _enrich(app: faust.App, settings: ProcessorSettings) -> None:
     enrich = settings.enrich
-    embedder = TritonEmbedder(enrich.embedder_url, model=enrich.embedder_model) if enrich.embedder_url else None
+    producer = KafkaProducer(settings.kafka)
+    sampler = None
+    if enrich.embedder_url:
+        embedder = TritonEmbedder(enrich.embedder_url, model=enrich.embedder_model)
+        sampler = EmbeddingSampler(enrich, embedder, producer, random.Random())  # noqa: S311 - a sample, not a secret
     step = EnrichStep(
         enrich,
         Pipeline(enrich, Scanner(), load_price_book(enrich.price_book)),
         ClickHouseSink(settings.store),
-        KafkaProducer(settings.kafka),
-        embedder,
+        producer,
+        sampler,
+        topic_ids(settings.kafka)[topics.INFERENCES],
         SystemClock(),
     )
     attach(app, step, name="enrich", topics=[topics.INFERENCES], most=enrich.batch_records, within=enrich.batch_seconds)
 
 
 def _detect(app: faust.App, settings: ProcessorSettings) -> None:
-    step = DetectStep(
-        settings.detect, ClickHouseStateStore(settings.store), KafkaProducer(settings.kafka), SystemClock()
-    )
-    attach(app, step, name="detect", topics=[topics.MEASUREMENTS], most=500, within=0.2)
+    states, producer = ClickHouseStateStore(settings.store), KafkaProducer(settings.kafka)
+    step = DetectStep(settings.detect, states, producer, topic_ids(settings.kafka), SystemClock())
+    attach(app, step, name="detect", topics=[topics.MEASUREMENTS, topics.EMBEDDINGS], most=500, within=0.2)
 
 
 def _alert(app: faust.App, settings: ProcessorSettings) -> None:
     alert, clock = settings.alert, SystemClock()
     producer, states = KafkaProducer(settings.kafka), ClickHouseStateStore(settings.store)
+    ids = topic_ids(settings.kafka)
     slack = SlackWebhook(alert.slack_webhook_url) if alert.slack_webhook_url else None
-    evaluate = AlertStep(alert, load_rules(alert.rules), states, producer, clock)
-    notify = NotifyStep(slack, alert.dashboard_url, states, producer, clock)
+    evaluate = AlertStep(alert, load_rules(alert.rules), states, producer, ids, clock)
+    notify = NotifyStep(slack, alert.dashboard_url, states, producer, ids, clock)
     retrain = RetrainStep(settings.retrain, settings.store, producer)
     archive = ArchiveStep(ClickHouseSink(settings.store), producer, clock)
-    kept = [topics.DETECTIONS, topics.ALERTS, topics.RETRAINING]
+    kept = [topics.EMBEDDINGS, topics.DETECTIONS, topics.ALERTS, topics.RETRAINING]
     attach(app, evaluate, name="alert", topics=[topics.MEASUREMENTS, topics.DETECTIONS], most=500, within=0.2)
     attach(app, notify, name="notify", topics=[topics.ALERTS], most=50, within=0.1)
     attach(app, retrain, name="retrain", topics=[topics.ALERTS], most=50, within=0.1)

@@ -1,4 +1,4 @@
-"""Detections, alert transitions and retraining runs to their tables, for the dashboard.
+"""Embeddings, detections, alert transitions and retraining runs to their tables, for the dashboard.
 
 Apart from the steps that make them, so that a store that is away holds up none of those. A record that comes twice is
 the same row: its id is made from its cause, and the tables keep one row an id.
@@ -13,17 +13,19 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 
 from inferwatch import topics
 from inferwatch.clock import Clock
 from processors.dead_letters import read_or_bury
 from processors.producer import OutgoingRecord, RecordProducer
-from processors.records import AlertTransition, DetectionRecord, RetrainingRun
+from processors.records import AlertTransition, DetectionRecord, EmbeddingSample, RetrainingRun
 from processors.retry import until_it_works
 from processors.step import Record
 from storage.sink import Sink
 
 TABLES: Final[dict[str, tuple[str, type[msgspec.Struct]]]] = {
+    topics.EMBEDDINGS: ("embeddings", EmbeddingSample),
     topics.DETECTIONS: ("detections", DetectionRecord),
     topics.ALERTS: ("alerts", AlertTransition),
     topics.RETRAINING: ("retraining_runs", RetrainingRun),
@@ -68,10 +70,16 @@ def archive_columns(structs: Sequence[msgspec.Struct], now: float) -> dict[str, 
         for name in struct.__struct_fields__:
             if name not in _NOT_STORED:
                 value = getattr(struct, name)
-                columns.setdefault(name, []).append(_utc(value) if name in _TIMES else value)
+                columns.setdefault(name, []).append(_stored(name, value))
     if structs:
         columns["written_at"] = [_utc(now)] * len(structs)
     return columns
+
+
+def _stored(name: str, value: Any) -> Any:
+    if name in _TIMES:
+        return _utc(value)
+    return np.frombuffer(value, dtype="<f4").tolist() if isinstance(value, bytes) else value
 
 
 def _utc(seconds: float) -> dt.datetime:

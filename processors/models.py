@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
 
@@ -18,6 +18,31 @@ class OfModel(Protocol):
 
 
 M = TypeVar("M", bound=OfModel)
+
+
+class Named(Protocol):
+    """A record that belongs to one model in one environment."""
+
+    @property
+    def environment(self) -> str:
+        """Its environment."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """Its model."""
+        ...
+
+
+N = TypeVar("N", bound=Named)
+
+
+def by_model(records: Iterable[N]) -> list[tuple[tuple[str, str], list[N]]]:
+    """Return records grouped by environment and model, each group in order."""
+    groups: dict[tuple[str, str], list[N]] = {}
+    for record in records:
+        groups.setdefault((record.environment, record.model), []).append(record)
+    return list(groups.items())
 
 
 class ModelStates(Generic[M]):

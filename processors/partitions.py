@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from inferwatch.clock import Clock
@@ -27,8 +27,9 @@ S = TypeVar("S", bound=Snapshotting)
 class PartitionStates(Generic[S]):
     """The states of one component.
 
-    Records at or below the offset that a state was saved with were processed by it: `unprocessed` drops them. States
-    are saved about every `seconds`, all together; until then records stay unacknowledged and would come again.
+    Records at or below the offset that a state was saved with were processed by it: `unprocessed` drops them. Offsets
+    belong to topics by their ids (`topic_ids`): one that was made again begins afresh. States are saved about every
+    `seconds`, all together; until then records stay unacknowledged and would come again.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class PartitionStates(Generic[S]):
         store: StateStore,
         clock: Clock,
         seconds: float,
+        topic_ids: Mapping[str, str],
         new: Callable[[], S],
         restored: Callable[[dict[str, Any]], S],
     ) -> None:
@@ -44,6 +46,7 @@ class PartitionStates(Generic[S]):
         self._store = store
         self._clock = clock
         self._seconds = seconds
+        self._topic_ids = topic_ids
         self._new = new
         self._restored = restored
         self._states: dict[int, S] = {}
@@ -58,8 +61,9 @@ class PartitionStates(Generic[S]):
             if record.partition not in self._states:
                 await self._load(record.partition)
             offsets = self._offsets[record.partition]
-            if record.offset > offsets.get(record.topic, -1):
-                offsets[record.topic] = record.offset
+            topic = f"{record.topic}/{self._topic_ids[record.topic]}"
+            if record.offset > offsets.get(topic, -1):
+                offsets[topic] = record.offset
                 self._changed.add(record.partition)
                 fresh.append((self._states[record.partition], record))
         return fresh

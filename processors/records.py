@@ -22,10 +22,14 @@ class Position(msgspec.Struct, frozen=True, array_like=True, order=True):
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The numbers of one inference. `at` is when it ended, in Unix seconds; durations are seconds."""
+    """The numbers of one inference. `at` is when it ended, in Unix seconds; durations are seconds.
+
+    `source` is the id of the topic that `position` is in: a topic that was made again begins at 0.
+    """
 
     event_id: str
     at: float
+    source: str
     position: Position
     environment: str
     model: str
@@ -40,12 +44,31 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     cost: float | None = None
     input_pii: int = 0
     output_pii: int = 0
-    embedding: tuple[float, ...] | None = None
 
     @property
     def key(self) -> str:
         """The Kafka key: whatever watches a model sees all of its measurements in one partition."""
         return model_key(self.environment, self.model)
+
+
+class EmbeddingSample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The embedding of one prompt, out of a sample. `vector` holds little-endian single floats, at least one.
+
+    Raises:
+        ValueError: the vector has no such form; while decoding it is a `msgspec.ValidationError`.
+    """
+
+    event_id: str
+    at: float
+    environment: str
+    model: str
+    embedding_model: str
+    vector: bytes
+
+    def __post_init__(self) -> None:
+        """Refuse bytes that are no floats."""
+        if not self.vector or len(self.vector) % 4:
+            raise ValueError(f"vector has {len(self.vector)} bytes, not 4 for each number")
 
 
 class DetectionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

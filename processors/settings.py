@@ -32,8 +32,9 @@ class EnrichSettings:
         price_book: YAML with prices; None is the one that comes with the package.
         embedder_url: gRPC `host:port` of the Triton that serves the embedder; None turns embeddings off.
         embedder_model: its model's name.
-        embed_seconds: longest that a batch waits for its embeddings before it goes on without.
-        embed_most: most events of one batch that are embedded.
+        embed_seconds: longest that the embedder may take for one batch of prompts.
+        embed_most: most prompts of one batch.
+        embed_per_second: most prompts a second, on average; the others are left out by chance.
         user_hash_secret: key of the hash that replaces user ids.
     """
 
@@ -45,8 +46,9 @@ class EnrichSettings:
     price_book: Path | None = None
     embedder_url: str | None = None
     embedder_model: str = "minilm"
-    embed_seconds: float = 1.0
+    embed_seconds: float = 10.0
     embed_most: int = 32
+    embed_per_second: float = 20.0
     user_hash_secret: str = field(default="change-me", repr=False)  # `doctor` warns when it is still in use
 
 

@@ -26,8 +26,8 @@ class Sink(Protocol):
         """Insert rows, all or none."""
         ...
 
-    def positions(self) -> dict[int, int]:
-        """Return the highest offset stored of each partition of the inferences topic."""
+    def positions(self, topic_id: str) -> dict[int, int]:
+        """Return the highest offset stored of each partition of the inferences topic with that id."""
         ...
 
     def close(self) -> None:
@@ -58,11 +58,13 @@ class ClickHouseSink:
                 settings={"max_insert_block_size": 10 * MOST_ROWS, "async_insert": 0},
             )
 
-    def positions(self) -> dict[int, int]:
-        """Return the highest offset stored of each partition of the inferences topic."""
+    def positions(self, topic_id: str) -> dict[int, int]:
+        """Return the highest offset stored of each partition of the inferences topic with that id."""
         with translated_errors(self._settings.url):
             result = self._connected().query(
-                "SELECT source_partition, max(source_offset) FROM inferences GROUP BY source_partition"
+                "SELECT source_partition, max(source_offset) FROM inferences"
+                " WHERE source_topic_id = {topic_id:String} GROUP BY source_partition",
+                parameters={"topic_id": topic_id},
             )
         return {int(partition): int(offset) for partition, offset in result.result_rows}
 
@@ -90,10 +92,12 @@ class MemorySink:
         rows = zip(*columns.values(), strict=True)
         self.tables.setdefault(table, []).extend(dict(zip(names, row, strict=True)) for row in rows)
 
-    def positions(self) -> dict[int, int]:
-        """Return the highest offset kept of each partition."""
+    def positions(self, topic_id: str) -> dict[int, int]:
+        """Return the highest offset kept of each partition of the topic with that id."""
         highest: dict[int, int] = {}
         for row in self.tables.get("inferences", []):
+            if row["source_topic_id"] != topic_id:
+                continue
             partition = row["source_partition"]
             highest[partition] = max(highest.get(partition, -1), row["source_offset"])
         return highest

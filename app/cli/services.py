@@ -68,16 +68,16 @@ def worker(role: str) -> None:
     alert    evaluates rules, tells people, triggers retraining
     """
     from processors.admin import ensure_topics
-    from processors.app import Role, build
+    from processors.app import Role, build, check
     from processors.run import run
     from storage.migrate import migrate
 
     processors = _load().processors
     _say_if_secret_is_default(processors.enrich.user_hash_secret)
-    app = build(cast(Role, role), processors)
+    check(cast(Role, role), processors)
     migrate(processors.store)
     ensure_topics(processors.kafka)
-    sys.exit(run(app))
+    sys.exit(run(build(cast(Role, role), processors)))
 
 
 @click.command()

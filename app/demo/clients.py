@@ -40,7 +40,7 @@ class Clients:
             "SDK": ("sdk", self._sdk),
         }
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Release connections."""
         await self._session.close()
         await self._channel.close()

@@ -88,6 +88,8 @@ def _stack(
 ) -> Iterator[tuple[Stack, StackSettings]]:
     """A running stack that is stopped whatever happens; SIGTERM counts as Ctrl-C."""
     previous = signal.signal(signal.SIGTERM, _interrupt)
+    # A shell that starts this in the background has SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     embedded = choose_broker(say, settings_module.load(environ).broker.cache_dir)
     settings = configure(environ, data_dir, any_ports=any_ports, local_slack=local_slack, embedded_broker=embedded)
     stack = Stack(settings, environ, say)
@@ -134,7 +136,7 @@ async def _traffic(settings: StackSettings, stack: Stack, say: Say, *, go_on: bo
     )
     traffic = Traffic(clients, ledger, rng)
     observer = Observer(loaded.store, settings.slack_page if settings.slack_receiver else None)
-    async with asyncio.TaskGroup() as tasks:
+    async with contextlib.aclosing(clients), asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(_checking(stack))
         tasks.create_task(observer.run())
         asking = tasks.create_task(traffic.run())
@@ -147,7 +149,6 @@ async def _traffic(settings: StackSettings, stack: Stack, say: Say, *, go_on: bo
         await _all_stored(ledger, observer)
         observer.stop()
         watching.cancel()
-    await clients.close()
     return ledger, observer.seen
 
 

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+# Drawn with plain characters: not every machine has a font with emoji.
 _EMOJI: Final = {
-    "red_circle": "🔴",
-    "large_orange_circle": "🟠",
-    "large_blue_circle": "🔵",
-    "white_check_mark": "✅",
+    "red_circle": '<span style="color: #c0392b">●</span>',
+    "large_orange_circle": '<span style="color: #e08e0b">●</span>',
+    "large_blue_circle": '<span style="color: #2c7be5">●</span>',
+    "white_check_mark": '<span style="color: #2e8b57">✔</span>',
 }
 
 _STYLE: Final = """

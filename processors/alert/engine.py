@@ -57,7 +57,7 @@ class ModelAlerts:
         for rule in self._rules:
             if rule.aggregation == "detection" and rule.signal == detection.signal:
                 now = max(detection.at, self._latest)
-                changes += self._advance(rule, now, detection.statistic, detection.window_events)
+                changes += self._advance(rule, now, detection.statistic, detection.window_events, detection.threshold)
         return changes
 
     def tick(self, now: float) -> list[AlertTransition]:
@@ -86,13 +86,17 @@ class ModelAlerts:
             case _:
                 return window.quantile(now, QUANTILES[rule.aggregation]), events
 
-    def _advance(self, rule: Rule, now: float, value: float | None, events: int) -> list[AlertTransition]:
+    def _advance(
+        self, rule: Rule, now: float, value: float | None, events: int, threshold: float | None = None
+    ) -> list[AlertTransition]:
+        """`threshold` is what the value was compared with where that was not the rule's own."""
         machine = self._machines[rule.name]
+        limit = rule.threshold if threshold is None else threshold
         changes = machine.advance(rule, now, value)
-        return [self._transition(rule, machine, change, now, value or 0.0, events) for change in changes]
+        return [self._transition(rule, machine, change, now, value or 0.0, limit, events) for change in changes]
 
     def _transition(
-        self, rule: Rule, machine: Machine, change: Change, now: float, value: float, events: int
+        self, rule: Rule, machine: Machine, change: Change, now: float, value: float, limit: float, events: int
     ) -> AlertTransition:
         began = (f"{machine.started_at:.6f}", machine.breaches)
         alert_id = id_from("alert", rule.name, self.environment, self.model, *began)
@@ -108,9 +112,9 @@ class ModelAlerts:
             model=self.model,
             signal=rule.signal,
             value=value,
-            threshold=rule.threshold,
+            threshold=limit,
             events=events,
-            summary=rule.describe(value, events),
+            summary=rule.describe(value, limit, events),
             retrain=rule.retrain and change == "firing",
         )
 

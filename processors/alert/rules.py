@@ -69,9 +69,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         value = SIGNALS[self.signal](measurement)
         return None if value is None else float(value)
 
-    def describe(self, value: float, events: int) -> str:
-        """Return the summary for a value."""
-        return self.summary.format(value=value, threshold=self.threshold, events=events)
+    def describe(self, value: float, threshold: float, events: int) -> str:
+        """Return the summary for a value and what it was compared with."""
+        return self.summary.format(value=value, threshold=threshold, events=events)
 
 
 class RuleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,6 +112,6 @@ def _check(rule: Rule, path: str) -> None:
     if rule.aggregation == "detection" and rule.for_seconds > 0:
         raise InvalidRule(path, f"rule {rule.name}: a detection is a moment, so with for_seconds it would never fire")
     try:
-        rule.describe(0.0, 0)
+        rule.describe(0.0, 0.0, 0)
     except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
         raise InvalidRule(path, f"rule {rule.name}: summary is no template over value, threshold, events") from error

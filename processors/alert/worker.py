@@ -12,7 +12,7 @@ Alerts go on while the store is away; only restarts then look further back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from inferwatch import topics
@@ -20,7 +20,7 @@ from inferwatch.clock import Clock
 from processors.alert.engine import ModelAlerts
 from processors.alert.rules import Rule
 from processors.dead_letters import read_or_bury
-from processors.models import ModelStates
+from processors.models import ModelStates, by_model
 from processors.partitions import PartitionStates
 from processors.producer import OutgoingRecord, RecordProducer
 from processors.records import (
@@ -47,6 +47,7 @@ class AlertStep:
         rules: Sequence[Rule],
         store: StateStore,
         producer: RecordProducer,
+        topic_ids: Mapping[str, str],
         clock: Clock,
     ) -> None:
         def new_state() -> ModelStates[ModelAlerts]:
@@ -59,6 +60,7 @@ class AlertStep:
             store,
             clock,
             settings.snapshot_seconds,
+            topic_ids,
             new_state,
             lambda saved: new_state().restore(saved, lambda part: ModelAlerts.restored(part, rules)),
         )
@@ -72,10 +74,8 @@ class AlertStep:
                 for detection in read_or_bury(record, DetectionRecord, buried):
                     transitions += state.of(detection.environment, detection.model).detect(detection)
             else:
-                measurements = read_or_bury(record, Measurement, buried)
-                if measurements:
-                    first = measurements[0]
-                    transitions += state.of(first.environment, first.model).measure(measurements, self._clock.now())
+                for (environment, model), measurements in by_model(read_or_bury(record, Measurement, buried)):
+                    transitions += state.of(environment, model).measure(measurements, self._clock.now())
         await self._send(transitions, buried)
         return await self._states.saved()
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.embedding import EmbeddingDrift
 from detectors.errors import BadSnapshot
@@ -14,7 +15,7 @@ from detectors.mmd.settings import EmbeddingDriftSettings
 from detectors.proportion import ProportionStream
 from detectors.protocols import Detection, NumericDetector
 from detectors.streams import AdwinStream
-from processors.records import DetectionRecord, Measurement, id_from
+from processors.records import DetectionRecord, EmbeddingSample, Measurement, id_from
 from processors.settings import DetectSettings
 from processors.watermarks import Watermarks
 
@@ -56,7 +57,7 @@ class ModelWatch:
                 found += self._one(signal, self._numeric[signal], measurement, value_of(measurement))
             for signal, share_of in SHARES.items():
                 found += self._one(signal, self._shares[signal], measurement, share_of(measurement))
-        return found + self._embeddings([m for m in fresh if m.embedding])
+        return found
 
     def _one(
         self, signal: str, detector: NumericDetector, measurement: Measurement, value: float | None
@@ -64,14 +65,20 @@ class ModelWatch:
         detection = None if value is None else detector.update(value, measurement.at)
         return [] if detection is None else [self._record(signal, detection, measurement)]
 
-    def _embeddings(self, measurements: Sequence[Measurement]) -> list[DetectionRecord]:
-        usable = [m for m in measurements if m.embedding and self._fits(len(m.embedding))]
+    def embed(self, samples: Iterable[EmbeddingSample]) -> list[DetectionRecord]:
+        """Take embeddings of a sample of prompts, in order; return what was found."""
+        vectors = [(sample, np.frombuffer(sample.vector, dtype="<f4")) for sample in samples]
+        usable = [(sample, vector) for sample, vector in vectors if self._fits(vector)]
         if not usable or self._drift is None:
             return []
-        vectors = np.array([m.embedding for m in usable], dtype=np.float32)
-        return [self._record(EMBEDDING, found, usable[found.index]) for found in self._drift.update(vectors)]
+        batch = np.stack([vector for _, vector in usable]).astype(np.float32)
+        return [self._record(EMBEDDING, found, usable[found.index][0]) for found in self._drift.update(batch)]
 
-    def _fits(self, dimensions: int) -> bool:
+    def _fits(self, vector: NDArray[np.float32]) -> bool:
+        if not np.isfinite(vector).all():
+            log.warning("%s: an embedding with a component that is not finite is left out", self.model)
+            return False
+        dimensions = len(vector)
         if self._drift is None:
             self._drift = EmbeddingDrift(drift_settings(self._settings, dimensions))
         expected = self._drift.settings.dimensions
@@ -81,7 +88,7 @@ class ModelWatch:
             )
         return dimensions == expected
 
-    def _record(self, signal: str, found: Detection, cause: Measurement) -> DetectionRecord:
+    def _record(self, signal: str, found: Detection, cause: Measurement | EmbeddingSample) -> DetectionRecord:
         return DetectionRecord(
             detection_id=id_from("detection", signal, found.detector, cause.event_id),
             at=cause.at,

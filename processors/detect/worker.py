@@ -11,17 +11,17 @@ Killed between 2 and 3, the same measurements come again and lead to the same de
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from inferwatch import topics
 from inferwatch.clock import Clock
 from processors.dead_letters import read_or_bury
 from processors.detect.model import ModelWatch
-from processors.models import ModelStates
+from processors.models import ModelStates, by_model
 from processors.partitions import PartitionStates
 from processors.producer import OutgoingRecord, RecordProducer
-from processors.records import DetectionRecord, Measurement, encode_records, model_key
+from processors.records import DetectionRecord, EmbeddingSample, Measurement, encode_records, model_key
 from processors.retry import until_it_works
 from processors.settings import DetectSettings
 from processors.step import Record
@@ -33,7 +33,14 @@ COMPONENT: Final = "detect"
 class DetectStep:
     """Turns measurements into detections."""
 
-    def __init__(self, settings: DetectSettings, store: StateStore, producer: RecordProducer, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: DetectSettings,
+        store: StateStore,
+        producer: RecordProducer,
+        topic_ids: Mapping[str, str],
+        clock: Clock,
+    ) -> None:
         def new_state() -> ModelStates[ModelWatch]:
             return ModelStates(lambda environment, model: ModelWatch(settings, environment, model))
 
@@ -43,6 +50,7 @@ class DetectStep:
             store,
             clock,
             settings.snapshot_seconds,
+            topic_ids,
             new_state,
             lambda saved: new_state().restore(saved, lambda part: ModelWatch.restored(part, settings)),
         )
@@ -52,10 +60,12 @@ class DetectStep:
         found: list[DetectionRecord] = []
         outgoing: list[OutgoingRecord] = []
         for state, record in await self._states.unprocessed(records):
-            measurements = read_or_bury(record, Measurement, outgoing)
-            if measurements:
-                first = measurements[0]
-                found += state.of(first.environment, first.model).update(measurements)
+            if record.topic == topics.EMBEDDINGS:
+                for (environment, model), samples in by_model(read_or_bury(record, EmbeddingSample, outgoing)):
+                    found += state.of(environment, model).embed(samples)
+            else:
+                for (environment, model), measurements in by_model(read_or_bury(record, Measurement, outgoing)):
+                    found += state.of(environment, model).update(measurements)
         for detection in found:
             key = model_key(detection.environment, detection.model)
             outgoing.append(OutgoingRecord(topics.DETECTIONS, encode_records([detection]), key))

@@ -1,15 +1,28 @@
-"""Step 7: embeddings of a sample of prompts, from Triton. Never in the way: without them the rest goes on."""
+"""Embeddings of a sample of prompts, from Triton. Beside the rows, never before them: nothing waits for the embedder.
+
+Prompts gather in a reservoir (Vitter's algorithm R) while earlier ones are embedded, so that a slow embedder sees fewer
+of them but each with the same chance. A sample may be lost when a worker is killed or the embedder is away: it stands
+for the rest, and is counted nowhere else.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from inferwatch import topics
 from inferwatch.events import InferenceEvent
 from processors.enrich.enriched import Enriched
+from processors.errors import DeliveryFailed
+from processors.producer import OutgoingRecord, RecordProducer
+from processors.records import EmbeddingSample, encode_records, model_key
+from processors.settings import EnrichSettings
 from serving.embedder import Embedder
 from serving.errors import EmbedderUnavailable
 
@@ -18,28 +31,98 @@ log: Final = logging.getLogger(__name__)
 TEXT_OPERATIONS: Final = frozenset({"chat", "text_completion", "generate_content"})
 """Operations whose prompts are worth watching for a shift of topic; embedding requests are not."""
 
+_MOST_CHARACTERS: Final = 2_000
+"""Sentence embedders read no further than about 256 tokens; sending more only costs time."""
 
-async def add_embeddings(
-    items: Sequence[Enriched], embedder: Embedder, most: int, seconds: float, rng: random.Random
-) -> int:
-    """Give up to `most` items of a batch, chosen at random, the embedding of their prompt.
 
-    Returns how many wanted one and did not get it, because the batch was large, the embedder slow or away.
+class EmbeddingSampler:
+    """Embeds a sample of prompts in a task of its own and sends it on. `skipped` counts prompts that were not taken.
+
+    An error other than of the embedder or of Kafka ends the task, and the next `offer` raises it.
     """
-    wanting = [item for item in items if not item.embedding and prompt_of(item.event)]
-    chosen = wanting if len(wanting) <= most else sorted(rng.sample(wanting, most), key=lambda item: item.position)
-    if not chosen:
-        return 0
-    try:
-        async with asyncio.timeout(seconds):
-            vectors = await embedder.embed([prompt_of(item.event) for item in chosen])
-    except (TimeoutError, EmbedderUnavailable) as error:
-        log.warning("%d prompts go without an embedding: %s", len(wanting), error or "the embedder was too slow")
-        return len(wanting)
-    for item, vector in zip(chosen, vectors, strict=True):
-        item.embedding = tuple(vector.tolist())
-        item.embedding_model = embedder.model
-    return len(wanting) - len(chosen)
+
+    def __init__(
+        self, settings: EnrichSettings, embedder: Embedder, producer: RecordProducer, rng: random.Random
+    ) -> None:
+        self._settings = settings
+        self._embedder = embedder
+        self._producer = producer
+        self._rng = rng
+        self._reservoir: list[Enriched] = []
+        self._offered = 0
+        self._filled = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.skipped = 0
+
+    def offer(self, items: Iterable[Enriched]) -> None:
+        """Put prompts into the reservoir, those that fit and are drawn; start the task with the first."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        elif self._task.done():
+            self._task.result()
+        for item in items:
+            if item.event.embedding or prompt_of(item.event):
+                self._draw(item)
+        if self._reservoir:
+            self._filled.set()
+
+    def forget(self) -> None:
+        """Drop what has gathered."""
+        self.skipped += len(self._reservoir)
+        self._reservoir, self._offered = [], 0
+        self._filled.clear()
+
+    async def embed_waiting(self) -> None:
+        """Embed what has gathered and send it on; where that fails, say so and go on."""
+        items, self._reservoir, self._offered = self._reservoir, [], 0
+        self._filled.clear()
+        try:
+            samples = await self._samples(items)
+            await self._producer.send([_record(sample) for sample in samples])
+        except (TimeoutError, EmbedderUnavailable, DeliveryFailed) as error:
+            self.skipped += len(items)
+            reason = str(error) or "the embedder was too slow"
+            log.warning("%d prompts go without an embedding: %s", len(items), reason)
+
+    def _draw(self, item: Enriched) -> None:
+        self._offered += 1
+        if len(self._reservoir) < self._settings.embed_most:
+            self._reservoir.append(item)
+            return
+        self.skipped += 1
+        place = self._rng.randrange(self._offered)
+        if place < len(self._reservoir):
+            self._reservoir[place] = item
+
+    async def _run(self) -> None:
+        while True:
+            await self._filled.wait()
+            count = len(self._reservoir)
+            await self.embed_waiting()
+            await asyncio.sleep(count / self._settings.embed_per_second)
+
+    async def _samples(self, items: Sequence[Enriched]) -> list[EmbeddingSample]:
+        wanting = [item for item in items if not item.event.embedding]
+        made: dict[int, NDArray[np.float32]] = {}
+        if wanting:
+            async with asyncio.timeout(self._settings.embed_seconds):
+                vectors = await self._embedder.embed([prompt_of(item.event)[:_MOST_CHARACTERS] for item in wanting])
+            made = {id(item): vector for item, vector in zip(wanting, vectors, strict=True)}
+        return [
+            EmbeddingSample(
+                event_id=item.event.event_id,
+                at=item.event.started_at + item.event.duration,
+                environment=item.event.environment,
+                model=item.event.model,
+                embedding_model=self._embedder.model if id(item) in made else "",
+                vector=np.asarray(made.get(id(item), item.event.embedding), dtype="<f4").tobytes(),
+            )
+            for item in items
+        ]
+
+
+def _record(sample: EmbeddingSample) -> OutgoingRecord:
+    return OutgoingRecord(topics.EMBEDDINGS, encode_records([sample]), model_key(sample.environment, sample.model))
 
 
 def prompt_of(event: InferenceEvent) -> str:

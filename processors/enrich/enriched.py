@@ -13,7 +13,7 @@ from processors.records import Measurement, Position
 
 @dataclass(slots=True)
 class Enriched:
-    """One inference on its way to a row and a measurement. Only `embedding` comes later, from outside."""
+    """One inference on its way to a row and a measurement."""
 
     position: Position
     event: InferenceEvent
@@ -23,15 +23,14 @@ class Enriched:
     time_per_output_token: float | None
     text: MaskedText
     user: str
-    embedding: tuple[float, ...] = ()
-    embedding_model: str = ""
 
-    def measurement(self) -> Measurement:
-        """Return the numbers of this inference, without any text."""
+    def measurement(self, source: str) -> Measurement:
+        """Return the numbers of this inference, without any text. `source` is the id of the inferences topic."""
         event = self.event
         return Measurement(
             event_id=event.event_id,
             at=event.started_at + event.duration,
+            source=source,
             position=self.position,
             environment=event.environment,
             model=event.model,
@@ -46,5 +45,4 @@ class Enriched:
             cost=None if self.cost is None else float(self.cost),
             input_pii=self.text.found("input"),
             output_pii=self.text.found("output"),
-            embedding=self.embedding or None,
         )

@@ -1,7 +1,8 @@
 """The enrich pipeline in one place: what happens to an event between the inferences topic and a row.
 
 decode -> validate -> count tokens -> price -> latency figures -> mask   (here, pure)
-       -> embed a sample -> measurements to Kafka -> rows to ClickHouse -> acknowledge   (`worker`, with I/O)
+       -> measurements to Kafka -> rows to ClickHouse -> acknowledge   (`worker`, with I/O)
+       -> a sample of prompts to the embedder and on to Kafka   (`embed`, beside all that; nothing waits for it)
 """
 
 from __future__ import annotations
@@ -60,8 +61,14 @@ class Pipeline:
     def _enrich_one(self, position: Position, event: InferenceEvent) -> Enriched:
         event = self._masker.mask_names(event)
         tokens = count_tokens(event)
+        # What a failed request is not known to have used, it is not charged for.
+        unknown = 0 if event.status == "error" else None
         cost, price = self._pricer.cost(
-            event.model, event.started_at, tokens.input, tokens.output, event.cache_read_tokens
+            event.model,
+            event.started_at,
+            unknown if tokens.input is None else tokens.input,
+            unknown if tokens.output is None else tokens.output,
+            event.cache_read_tokens,
         )
         return Enriched(
             position=position,
@@ -72,5 +79,4 @@ class Pipeline:
             time_per_output_token=time_per_output_token(event.duration, event.time_to_first_token, tokens.output),
             text=self._masker.mask_event(event),
             user=self._masker.hash_user(event.user),
-            embedding=event.embedding or (),
         )

@@ -1,4 +1,4 @@
-"""Step 8: enriched events to the columns of table `inferences`."""
+"""Step 7: enriched events to the columns of table `inferences`."""
 
 from __future__ import annotations
 
@@ -78,17 +78,16 @@ COLUMNS: Final[dict[str, Callable[[Enriched], Any]]] = {
     "content_unavailable": lambda item: item.event.content_unavailable,
     "pii": lambda item: list(item.text.hits),
     "tensors": _tensors,
-    "embedding": lambda item: list(item.embedding),
-    "embedding_model": lambda item: item.embedding_model,
     "attributes": lambda item: item.text.attributes,
     "flags": lambda item: [],
 }
 """Column of table `inferences` to the value that an event has in it."""
 
 
-def columns_of(items: Sequence[Enriched], now: float) -> dict[str, list[Any]]:
+def columns_of(items: Sequence[Enriched], topic_id: str, now: float) -> dict[str, list[Any]]:
     """Return rows as columns, all with one time of insertion, so that they land in one partition and one part."""
     columns = {name: [value(item) for item in items] for name, value in COLUMNS.items()}
     ingested_at = dt.datetime.fromtimestamp(now, dt.UTC)
+    columns["source_topic_id"] = [topic_id] * len(items)
     columns["ingested_at"] = [ingested_at] * len(items)
     return columns

@@ -26,8 +26,10 @@ def count_tokens(event: InferenceEvent) -> Tokens:
     given, made = event.input_tokens, event.output_tokens
     if given is not None and made is not None:
         return Tokens(given, made, event.token_source or "reported")
-    if event.content_unavailable or not (event.input_messages or event.output_messages):
-        return Tokens(given, made, event.token_source or "reported" if given is not None or made is not None else "")
+    without_text = event.content_unavailable or not (event.input_messages or event.output_messages)
+    if without_text or event.status == "error":
+        # A request that failed is not billed by the length of its text.
+        return Tokens(given, made, "" if given is None and made is None else event.token_source or "reported")
     cut = event.truncated
     if given is None:
         given = _estimate(cut.input_characters if cut else _characters(event.input_messages))

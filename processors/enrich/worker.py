@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
-import random
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
@@ -26,7 +25,7 @@ from inferwatch import topics
 from inferwatch.clock import Clock
 from processors.dead_letters import dead_letter
 from processors.enrich.decode import MOST_EVENTS, DeadLetter, SourceRecord
-from processors.enrich.embed import add_embeddings
+from processors.enrich.embed import EmbeddingSampler
 from processors.enrich.enriched import Enriched
 from processors.enrich.pipeline import Batch, Pipeline
 from processors.enrich.rows import columns_of
@@ -36,12 +35,11 @@ from processors.records import Measurement, encode_records
 from processors.retry import until_it_works
 from processors.settings import EnrichSettings
 from processors.step import Record
-from serving.embedder import Embedder
 from storage.sink import Sink
 
 _REMEMBERED: Final = 1_000
 _FEWEST: Final = 200
-_MEASUREMENT_BYTES: Final = 1024
+_MEASUREMENT_BYTES: Final = 768  # without its names, of which a character takes up to 6: "\u0001"
 _RECORD_BYTES: Final = 4 << 20
 
 
@@ -54,19 +52,19 @@ class EnrichStep:
         pipeline: Pipeline,
         sink: Sink,
         producer: RecordProducer,
-        embedder: Embedder | None,
+        sampler: EmbeddingSampler | None,
+        topic_id: str,
         clock: Clock,
     ) -> None:
         self._settings = settings
         self._pipeline = pipeline
         self._sink = sink
         self._producer = producer
-        self._embedder = embedder
+        self._sampler = sampler
+        self._topic_id = topic_id
         self._clock = clock
-        self._rng = random.Random(0)  # noqa: S311 - a sample, not a secret
         self._stored: dict[int, int] | None = None
         self._outcomes: deque[bool] = deque(maxlen=_REMEMBERED)
-        self.events_without_embedding = 0
 
     async def process(self, records: Sequence[Record]) -> bool:
         """Process a batch; always durable when it returns."""
@@ -88,33 +86,36 @@ class EnrichStep:
     async def release(self) -> None:
         """Forget how far the store is: someone else may write next."""
         self._stored = None
+        if self._sampler is not None:
+            self._sampler.forget()
 
     async def _stored_positions(self) -> dict[int, int]:
         if self._stored is None:
             self._stored = await until_it_works(
-                "Reading how far the store is", lambda: asyncio.to_thread(self._sink.positions)
+                "Reading how far the store is", lambda: asyncio.to_thread(self._sink.positions, self._topic_id)
             )
         return self._stored
 
     async def _process_part(self, records: Sequence[SourceRecord]) -> None:
         batch = await asyncio.to_thread(self._pipeline.enrich, records, self._clock.now())
         self._check_poison(batch)
-        if self._embedder is not None:
-            self.events_without_embedding += await add_embeddings(
-                batch.items, self._embedder, self._settings.embed_most, self._settings.embed_seconds, self._rng
-            )
-        for wave in (*measurement_waves(batch.items), [dead_letter_record(letter) for letter in batch.dead]):
+        for wave in (
+            *measurement_waves(batch.items, self._topic_id),
+            [dead_letter_record(letter) for letter in batch.dead],
+        ):
             await until_it_works("Sending measurements", functools.partial(self._producer.send, wave))
         if batch.items:
             await self._write(batch.items)
+        if self._sampler is not None:
+            self._sampler.offer(batch.items)
 
     async def _write(self, items: Sequence[Enriched]) -> None:
-        columns = columns_of(items, self._clock.now())
+        columns = columns_of(items, self._topic_id, self._clock.now())
         first = items[0].position
         tries = itertools.count()
 
         def write() -> None:
-            if next(tries) and self._sink.positions().get(first.partition, -1) >= first.offset:
+            if next(tries) and self._sink.positions(self._topic_id).get(first.partition, -1) >= first.offset:
                 return
             self._sink.write("inferences", columns)
 
@@ -144,7 +145,7 @@ def atomic_parts(records: Sequence[SourceRecord]) -> list[list[SourceRecord]]:
     return parts
 
 
-def measurement_waves(items: Sequence[Enriched]) -> list[list[OutgoingRecord]]:
+def measurement_waves(items: Sequence[Enriched], topic_id: str) -> list[list[OutgoingRecord]]:
     """Return the measurements of a batch, in order, as records of one model each that Kafka's limit leaves room for.
 
     A wave holds at most one record of a model. One is acknowledged before the next is sent: of two under way the second
@@ -153,9 +154,9 @@ def measurement_waves(items: Sequence[Enriched]) -> list[list[OutgoingRecord]]:
     parts: dict[tuple[str, str], list[list[Measurement]]] = {}
     room: dict[tuple[str, str], int] = {}
     for item in items:
-        measurement = item.measurement()
+        measurement = item.measurement(topic_id)
         of = (measurement.environment, measurement.model)
-        size = _MEASUREMENT_BYTES + 25 * len(measurement.embedding or ())
+        size = _MEASUREMENT_BYTES + 6 * len("".join((*of, measurement.model_version, measurement.team)))
         if room.get(of, 0) < size:
             parts.setdefault(of, []).append([])
             room[of] = _RECORD_BYTES

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from inferwatch.clock import Clock
@@ -73,12 +73,18 @@ class NotifyStep:
     """Sends alert transitions to people. Without a notifier they are logged."""
 
     def __init__(
-        self, notifier: Notifier | None, dashboard_url: str, store: StateStore, producer: RecordProducer, clock: Clock
+        self,
+        notifier: Notifier | None,
+        dashboard_url: str,
+        store: StateStore,
+        producer: RecordProducer,
+        topic_ids: Mapping[str, str],
+        clock: Clock,
     ) -> None:
         self._notifier = notifier
         self._dashboard_url = dashboard_url
         self._producer = producer
-        self._states = PartitionStates(COMPONENT, store, clock, 0.0, Sent, Sent.restored)
+        self._states = PartitionStates(COMPONENT, store, clock, 0.0, topic_ids, Sent, Sent.restored)
 
     async def process(self, records: Sequence[Record]) -> bool:
         """Send the messages of a batch, in order."""

@@ -3,6 +3,7 @@
 CREATE TABLE IF NOT EXISTS inferences
 (
     event_id UUID,
+    source_topic_id LowCardinality(String),
     source_partition UInt32,
     source_offset UInt64,
     source_index UInt32,
@@ -52,8 +53,6 @@ CREATE TABLE IF NOT EXISTS inferences
     content_unavailable Bool,
     pii Array(Tuple(entity_type LowCardinality(String), place LowCardinality(String), hits UInt32)),
     tensors String CODEC(ZSTD),
-    embedding Array(Float32) CODEC(ZSTD),
-    embedding_model LowCardinality(String),
     attributes Map(LowCardinality(String), String),
     flags Array(LowCardinality(String)),
     INDEX by_event_id event_id TYPE bloom_filter GRANULARITY 4,
@@ -133,6 +132,22 @@ SELECT event_id, started_at, environment, model, team,
     hit.1 AS entity_type, hit.2 AS place, hit.3 AS hits
 FROM inferences
 ARRAY JOIN pii AS hit;
+
+-- Embeddings of a sample of prompts, by the model that was asked and the one that embedded them.
+CREATE TABLE IF NOT EXISTS embeddings
+(
+    event_id UUID,
+    at DateTime64(6, 'UTC'),
+    environment LowCardinality(String),
+    model LowCardinality(String),
+    embedding_model LowCardinality(String),
+    vector Array(Float32) CODEC(ZSTD),
+    written_at DateTime64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree(written_at)
+PARTITION BY toYYYYMM(at)
+ORDER BY (environment, model, at, event_id)
+TTL toDateTime(at) + INTERVAL 30 DAY;
 
 -- What detectors found. An id is made from its cause, so a repeated write is the same row.
 CREATE TABLE IF NOT EXISTS detections

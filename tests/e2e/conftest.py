@@ -1,3 +1,3 @@
-from tests.support.browser import browser, page
+from tests.support.browser import page
 
-__all__ = ["browser", "page"]
+__all__ = ["page"]

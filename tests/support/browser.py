@@ -38,15 +38,6 @@ def running_browser() -> Iterator[Browser]:
             started.close()
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """One browser for the whole run."""
-    if executable() is None:
-        pytest.skip("no Chromium on PATH: apt-get install chromium")
-    with running_browser() as started:
-        yield started
-
-
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Any]:
     """A fresh page in a wide window, in UTC; a script error on it fails the test."""

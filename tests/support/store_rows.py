@@ -17,6 +17,7 @@ RECENT = (datetime.now(UTC) - timedelta(hours=2)).replace(minute=34, second=56, 
 """A moment that is not yet older than the tables keep rows, and not on any round time."""
 
 INFERENCE: Mapping[str, Any] = {
+    "source_topic_id": "first",
     "source_partition": 0,
     "source_offset": 0,
     "source_index": 0,
@@ -64,8 +65,6 @@ INFERENCE: Mapping[str, Any] = {
     "content_unavailable": False,
     "pii": [],
     "tensors": "",
-    "embedding": [],
-    "embedding_model": "",
     "attributes": {},
     "flags": [],
 }

@@ -85,11 +85,10 @@ def variables_for(bootstrap: str, store: StoreSettings, data_dir: Path, **more: 
 def running_worker(role: str, variables: Mapping[str, str], log: Path) -> Iterator[Worker]:
     """A worker that is stopped at the end, and must then end by itself with status 0."""
     worker = Worker(role, variables, log)
-    worker.start()
     try:
+        worker.start()
         yield worker
+        assert worker.end(signal.SIGTERM) == 0, log.read_text(errors="replace")[-3000:]
     finally:
-        assert worker.process is not None
-        if worker.process.poll() is None:
-            status = worker.end(signal.SIGTERM)
-            assert status == 0, log.read_text(errors="replace")[-3000:]
+        if worker.process is not None and worker.process.poll() is None:
+            worker.end(signal.SIGKILL)

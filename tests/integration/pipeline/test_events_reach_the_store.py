@@ -118,19 +118,18 @@ def test_a_worker_that_is_killed_loses_and_repeats_nothing(
     own_kafka: RunningKafka, migrated: StoreSettings, client: Client, tmp_path: Path, logs: Path
 ) -> None:
     team = uuid.uuid4().hex
-    worker = Worker("enrich", variables_for(own_kafka.bootstrap, migrated, tmp_path), logs / "enrich.log")
-    worker.start()
     ids = [new_event_id() for _ in range(3000)]
     producer = Producer({"bootstrap.servers": own_kafka.bootstrap, "linger.ms": 1})
-    for batch in range(3):
-        for event_id in ids[batch * 1000 : (batch + 1) * 1000]:
-            producer.produce(topics.INFERENCES, event_line(event_id, team=team))
-        assert producer.flush(30) == 0
-        wait_for(lambda: len(stored(client, team)) > 0, "the first rows")
-        worker.end(signal.SIGKILL)
-        worker.start()
-    wait_for(lambda: len(stored(client, team)) >= 3000, "every row")
-    rows = [row[0] for row in stored(client, team)]
+    variables = variables_for(own_kafka.bootstrap, migrated, tmp_path)
+    with running_worker("enrich", variables, logs / "enrich.log") as worker:
+        for batch in range(3):
+            for event_id in ids[batch * 1000 : (batch + 1) * 1000]:
+                producer.produce(topics.INFERENCES, event_line(event_id, team=team))
+            assert producer.flush(30) == 0
+            wait_for(lambda: len(stored(client, team)) > 0, "the first rows")
+            worker.end(signal.SIGKILL)
+            worker.start()
+        wait_for(lambda: len(stored(client, team)) >= 3000, "every row")
+        rows = [row[0] for row in stored(client, team)]
     assert len(rows) == len(set(rows))
     assert sorted(rows) == sorted(ids)
-    assert worker.end(signal.SIGTERM) == 0

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.pii.scanner import Scanner
-from inferwatch import InferenceEvent, new_event_id
+from inferwatch import InferenceEvent, new_event_id, topics
 from inferwatch.wire import encode_event
 from processors.alert.rules import Rule
 from processors.enrich.pipeline import Pipeline
 from processors.enrich.price import load_price_book
 from processors.producer import MemoryProducer, OutgoingRecord
-from processors.records import AlertTransition, Measurement, Position
+from processors.records import AlertTransition, EmbeddingSample, Measurement, Position
 from processors.settings import EnrichSettings
 from processors.step import Record
 from storage.errors import StoreUnavailable
@@ -26,6 +26,10 @@ from storage.state import MemoryStateStore, SavedState
 
 NOW = 1_800_000_000.0
 SCANNER = Scanner()
+TOPIC_ID = "first"
+TOPIC_IDS = {name: f"{name} {TOPIC_ID}" for name in topics.ALL}
+MADE_AGAIN = {name: f"{name} second" for name in topics.ALL}
+"""The ids of topics that were deleted and made again."""
 
 
 class HandClock:
@@ -134,8 +138,21 @@ def pipeline(price_book: Path | None = None, **settings: Any) -> Pipeline:
 
 def measurement(at: float, offset: int, **fields: Any) -> Measurement:
     """Return a measurement of one model."""
-    given: dict[str, Any] = {"environment": "prod", "model": "m", "event_id": f"e{offset}"}
+    given: dict[str, Any] = {"environment": "prod", "model": "m", "event_id": f"e{offset}", "source": TOPIC_ID}
     return Measurement(at=at, position=Position(0, offset, 0), **{**given, **fields})
+
+
+def embedding(*numbers: float, **fields: Any) -> EmbeddingSample:
+    """Return the embedding of a prompt."""
+    given: dict[str, Any] = {
+        "event_id": "e0",
+        "at": NOW,
+        "environment": "prod",
+        "model": "m",
+        "embedding_model": "fake",
+        "vector": np.array(numbers, dtype="<f4").tobytes(),
+    }
+    return EmbeddingSample(**{**given, **fields})
 
 
 def rule(**fields: Any) -> Rule:

@@ -162,6 +162,12 @@ def test_a_detection_fires_until_none_has_come_for_a_while() -> None:
     assert (resolved.state, resolved.retrain, resolved.alert_id) == ("resolved", False, change.alert_id)
 
 
+def test_a_detection_is_told_with_the_limit_that_its_detector_had() -> None:
+    watching = alerts(rule(aggregation="detection", signal="embedding", threshold=0.0))
+    (change,) = watching.detect(detection(0))
+    assert (change.value, change.threshold, change.summary) == (0.2, 0.1, "0.20 over 0.1 of 30")
+
+
 def test_a_detection_of_another_signal_is_nothing_to_a_rule() -> None:
     assert alerts(DRIFT).detect(detection(0, signal="duration")) == []
     assert alerts(DRIFT).detect(detection(0, statistic=0.0)) == []
@@ -202,6 +208,7 @@ def stream(seed: int, length: int) -> list[Measurement]:
             Measurement(
                 event_id=str(offset),
                 at=at - rng.choice([0, 0, 20]),
+                source="t",
                 position=position,
                 environment="prod",
                 model="m",
@@ -251,7 +258,7 @@ def test_the_packaged_rules_can_all_be_evaluated() -> None:
     watching = alerts(*rules)
     assert watching.measure([measurement(NOW, n, status="error", time_to_first_token=60.0) for n in range(30)], LATER)
     for one in rules:
-        assert one.describe(0.5, 30)
+        assert one.describe(0.5, 0.1, 30)
         assert one.retrain == (one.name == "topic-drift")
 
 

@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferwatch import Truncation, text_message
+from processors.enrich.decode import SourceRecord
 from processors.enrich.latency import time_per_output_token
 from processors.enrich.price import Price, PriceBook, Pricer, load_price_book
 from processors.enrich.tokens import Tokens, count_tokens
 from processors.errors import InvalidPriceBook
-from tests.unit.processors.makers import event
+from tests.unit.processors.makers import NOW, event, pipeline, record
 
 ASKED = (text_message("user", "x" * 9),)
 MADE = (text_message("assistant", "x" * 4),)
@@ -30,7 +31,12 @@ MADE = (text_message("assistant", "x" * 4),)
         ({"input_tokens": 0, "output_tokens": 0}, Tokens(0, 0, "reported")),
         ({"input_messages": ASKED, "output_messages": MADE}, Tokens(3, 1, "estimated")),
         ({"input_messages": ASKED, "output_messages": MADE, "output_tokens": 7}, Tokens(3, 7, "estimated")),
-        ({"input_messages": ASKED, "status": "error"}, Tokens(3, 0, "estimated")),
+        ({"input_messages": ASKED}, Tokens(3, 0, "estimated")),
+        ({"input_messages": ASKED, "status": "cancelled"}, Tokens(3, 0, "estimated")),
+        ({"input_messages": ASKED, "output_messages": MADE, "status": "error"}, Tokens(None, None, "")),
+        ({"input_messages": ASKED, "status": "error", "input_tokens": 7}, Tokens(7, None, "reported")),
+        ({"status": "error", "output_tokens": 7, "token_source": "counted"}, Tokens(None, 7, "counted")),
+        ({"status": "error", "input_tokens": 3, "output_tokens": 4}, Tokens(3, 4, "reported")),
         ({}, Tokens(None, None, "")),
         ({"input_tokens": 3}, Tokens(3, None, "reported")),
         ({"content_unavailable": True, "input_messages": ASKED}, Tokens(None, None, "")),
@@ -120,6 +126,31 @@ def test_the_packaged_prices_can_be_read_and_match_the_demo() -> None:
     book = load_price_book()
     assert book.currency == "USD"
     assert Pricer(book).cost("smollm2", at("2026-01-01"), 1_000_000, 1_000_000, None)[0] == Decimal("0.08")
+
+
+@pytest.mark.parametrize(
+    ("fields", "cost"),
+    [
+        ({}, "0"),
+        ({"input_messages": ASKED, "output_messages": MADE}, "0"),
+        ({"content_unavailable": True}, "0"),
+        ({"input_tokens": 1_000_000}, "0.02"),
+        ({"output_tokens": 1_000_000}, "0.06"),
+        ({"input_tokens": 1_000_000, "output_tokens": 1_000_000}, "0.08"),
+        ({"request_model": "other"}, None),
+    ],
+)
+def test_a_failed_request_costs_what_it_is_known_to_have_used(fields: dict[str, Any], cost: str | None) -> None:
+    (item,) = pipeline().enrich([SourceRecord(0, 0, record(event(status="error", **fields)).value)], NOW).items
+    assert item.cost == (None if cost is None else Decimal(cost))
+    assert item.price == ("" if cost is None else "smollm2-self-hosted")
+    assert item.measurement("t").cost == (None if cost is None else float(cost))
+
+
+@pytest.mark.parametrize("status", ["ok", "cancelled"])
+def test_what_a_request_cost_that_did_not_fail_is_unknown_without_tokens(status: str) -> None:
+    (item,) = pipeline().enrich([SourceRecord(0, 0, record(event(status=status)).value)], NOW).items
+    assert (item.tokens, item.cost) == (Tokens(None, None, ""), None)
 
 
 LINE = "currency: USD\nprices: [{name: a, model: m, effective_from: 2024-01-01, %s}]"

@@ -13,7 +13,7 @@ from processors.enrich.decode import SourceRecord
 from processors.enrich.mask import Masker
 from processors.enrich.rows import columns_of
 from processors.enrich.worker import measurement_waves
-from tests.unit.processors.makers import NOW, SCANNER, event, pipeline, record
+from tests.unit.processors.makers import NOW, SCANNER, TOPIC_ID, event, pipeline, record
 
 EMAIL = "ann.smith@example.com"
 CARD = "4111 1111 1111 1111"
@@ -133,5 +133,5 @@ def test_a_value_in_any_field_reaches_neither_row_nor_measurement(field: str) ->
     value = record(event(**{field: TEXT_FIELDS[field]})).value
     batch = pipeline().enrich([SourceRecord(0, 0, value)], NOW)
     assert len(batch.items) == 1
-    assert EMAIL not in repr(columns_of(batch.items, NOW))
-    assert EMAIL not in repr(measurement_waves(batch.items))
+    assert EMAIL not in repr(columns_of(batch.items, TOPIC_ID, NOW))
+    assert EMAIL not in repr(measurement_waves(batch.items, TOPIC_ID))

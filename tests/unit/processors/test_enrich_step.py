@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,17 +14,17 @@ from inferwatch import text_message, topics
 from processors.dead_letters import MOST_BYTES, dead_letter
 from processors.enrich import worker
 from processors.enrich.decode import MOST_EVENTS, SourceRecord
-from processors.enrich.embed import add_embeddings, prompt_of
+from processors.enrich.embed import EmbeddingSampler, prompt_of
 from processors.enrich.worker import EnrichStep, atomic_parts, measurement_waves
 from processors.errors import DeliveryFailed, TooMuchPoison
 from processors.producer import MemoryProducer
 from processors.records import Measurement, decode_records
 from processors.settings import EnrichSettings
-from serving.errors import EmbedderUnavailable
 from storage.errors import StoreRefused
 from storage.sink import Columns, MemorySink
 from tests.unit.processors.makers import (
     NOW,
+    TOPIC_ID,
     FakeEmbedder,
     HandClock,
     LoggingProducer,
@@ -39,9 +38,12 @@ PROMPT = (text_message("user", "How do I block my card?"),)
 
 
 def step(
-    sink: MemorySink, producer: MemoryProducer, embedder: FakeEmbedder | None = None, **settings: Any
+    sink: MemorySink,
+    producer: MemoryProducer,
+    sampler: EmbeddingSampler | None = None,
+    topic_id: str = TOPIC_ID,
 ) -> EnrichStep:
-    return EnrichStep(EnrichSettings(**settings), pipeline(), sink, producer, embedder, HandClock())
+    return EnrichStep(EnrichSettings(), pipeline(), sink, producer, sampler, topic_id, HandClock())
 
 
 def offsets(sink: MemorySink) -> list[tuple[int, int, int]]:
@@ -198,7 +200,10 @@ def test_one_model_has_one_record_a_wave_and_its_order_is_kept(monkeypatch: pyte
     monkeypatch.setattr(worker, "_RECORD_BYTES", 2_100)  # room for two measurements
     models = ["a", "b", "a", "a", "a", "a"]
     items = pipeline().enrich([SourceRecord(0, 0, record(*(event(request_model=m) for m in models)).value)], NOW).items
-    waves = [[(one.key, decode_records(one.value, Measurement)) for one in wave] for wave in measurement_waves(items)]
+    waves = [
+        [(one.key, decode_records(one.value, Measurement)) for one in wave]
+        for wave in measurement_waves(items, TOPIC_ID)
+    ]
     assert [[(key, [m.position.index for m in found]) for key, found in wave] for wave in waves] == [
         [("default/a", [0, 2]), ("default/b", [1])],
         [("default/a", [3, 4])],
@@ -206,63 +211,96 @@ def test_one_model_has_one_record_a_wave_and_its_order_is_kept(monkeypatch: pyte
     ]
 
 
-def test_a_record_of_measurements_is_never_larger_than_kafka_takes() -> None:
-    embedding = tuple(-(1.0 / 3) * 10**-9 for _ in range(8192))
-    items = pipeline().enrich([SourceRecord(0, 0, record(*[event(embedding=embedding)] * 60).value)], NOW).items
-    waves = measurement_waves(items)
+@pytest.mark.parametrize("character", ["x", "\x01", "\N{MATHEMATICAL DOUBLE-STRUCK CAPITAL X}"])
+def test_a_record_of_measurements_is_never_larger_than_kafka_takes(
+    character: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_RECORD_BYTES", 30_000)
+    name, most, third = character * 256, 2**32 - 1, 100_000 / 3
+    longest = event(
+        environment=name,
+        request_model=name,
+        model_version=name,
+        team=name,
+        started_at=NOW - 2 * third,
+        status="cancelled",
+        duration=third,
+        time_to_first_token=third / 7,
+        input_tokens=most,
+        output_tokens=most,
+    )
+    items = pipeline().enrich([SourceRecord(2**31, 2**62, record(*[longest] * 60).value)], NOW).items
+    waves = measurement_waves(items, "x" * 64)
     assert len(items) == 60 == sum(len(decode_records(one.value, Measurement)) for wave in waves for one in wave)
-    assert max(len(one.value) for wave in waves for one in wave) < 8 << 20
+    assert max(len(one.value) for wave in waves for one in wave) <= 30_000
 
 
 def test_models_whose_keys_look_alike_are_kept_apart() -> None:
     pairs = [("a/b", "c"), ("a", "b/c")]
     events = [event(environment=environment, request_model=model) for environment, model in pairs]
-    (wave,) = measurement_waves(pipeline().enrich([SourceRecord(0, 0, record(*events).value)], NOW).items)
+    (wave,) = measurement_waves(pipeline().enrich([SourceRecord(0, 0, record(*events).value)], NOW).items, TOPIC_ID)
     assert [[(m.environment, m.model) for m in decode_records(one.value, Measurement)] for one in wave] == [
         [pair] for pair in pairs
     ]
 
 
-async def test_a_sample_of_prompts_is_embedded() -> None:
-    sink, producer, embedder = MemorySink(), MemoryProducer(), FakeEmbedder()
-    events = [event(input_messages=PROMPT), event(input_messages=PROMPT, operation="embeddings"), event()]
-    one = step(sink, producer, embedder)
-    await one.process([record(*events)])
-    assert embedder.texts == ["How do I block my card?"]
-    assert [row["embedding"] for row in sink.tables["inferences"]] == [[1, 0, 0], [], []]
-    assert [row["embedding_model"] for row in sink.tables["inferences"]] == ["fake", "", ""]
-    assert [m.embedding for m in measured(producer)] == [(1, 0, 0), None, None]
-    assert one.events_without_embedding == 0
-
-
-async def test_a_large_batch_is_sampled_and_the_rest_is_counted() -> None:
-    sink, embedder = MemorySink(), FakeEmbedder()
-    one = step(sink, MemoryProducer(), embedder, embed_most=4)
-    await one.process([record(*[event(input_messages=PROMPT)] * 10)])
-    assert (len(embedder.texts), one.events_without_embedding) == (4, 6)
-    assert sum(bool(row["embedding"]) for row in sink.tables["inferences"]) == 4
-
-
-@pytest.mark.parametrize(
-    "embedder",
-    [FakeEmbedder(EmbedderUnavailable("fake", "nowhere", "down", retryable=True)), FakeEmbedder(hangs=True)],
-    ids=["away", "slow"],
-)
-async def test_without_the_embedder_the_rest_goes_on(embedder: FakeEmbedder) -> None:
+async def test_a_topic_that_was_made_again_is_stored_although_the_store_has_higher_offsets_of_the_old_one() -> None:
     sink, producer = MemorySink(), MemoryProducer()
-    one = step(sink, producer, embedder, embed_seconds=0.001)
-    assert await one.process([record(event(input_messages=PROMPT), event())])
-    assert (len(offsets(sink)), len(measured(producer)), one.events_without_embedding) == (2, 2, 1)
-    assert [row["embedding"] for row in sink.tables["inferences"]] == [[], []]
+    await step(sink, producer).process([record(event(), offset=offset) for offset in (7, 8)])
+    new = step(sink, producer, topic_id="second")
+    batch = [record(event(), offset=offset) for offset in range(3)]
+    await new.process(batch)
+    await new.release()
+    await new.process([*batch, record(event(), offset=3)])
+    assert [(row["source_topic_id"], row["source_offset"]) for row in sink.tables["inferences"]] == [
+        *[(TOPIC_ID, offset) for offset in (7, 8)],
+        *[("second", offset) for offset in range(4)],
+    ]
+    assert [(m.source, m.position.offset) for m in measured(producer)] == [
+        (row["source_topic_id"], row["source_offset"]) for row in sink.tables["inferences"]
+    ]
 
 
-async def test_an_embedding_that_came_with_the_event_is_kept() -> None:
-    embedder = FakeEmbedder()
-    (item,) = (
-        pipeline().enrich([SourceRecord(0, 0, record(event(input_messages=PROMPT, embedding=(0.5,))).value)], NOW).items
-    )
-    assert await add_embeddings([item], embedder, 5, 1.0, random.Random(0)) == 0
-    assert (item.embedding, embedder.texts) == ((0.5,), [])
+async def test_a_lost_answer_in_a_topic_that_was_made_again_is_not_taken_for_the_old_rows(waits: list[float]) -> None:
+    sink = UnsteadySink([])
+    await step(sink, MemoryProducer()).process([record(event(), offset=9)])
+    sink.before = 1
+    await step(sink, MemoryProducer(), topic_id="second").process([record(event(), offset=0)])
+    assert (offsets(sink), waits) == ([(0, 9, 0), (0, 0, 0)], [1.0])
+
+
+async def test_prompts_are_offered_once_their_rows_are_written_and_dropped_at_a_release() -> None:
+    log: list[str] = []
+    producer = LoggingProducer(log)
+    sampler = EmbeddingSampler(EnrichSettings(), FakeEmbedder(), producer, random.Random(0))
+    one = step(UnsteadySink(log), producer, sampler)
+    batch = [record(event(input_messages=PROMPT), event(), b"junk")]
+    await one.process(batch)
+    await sampler.embed_waiting()
+    await one.process(batch)
+    await sampler.embed_waiting()
+    assert log == [
+        f"send {topics.MEASUREMENTS}",
+        f"send {topics.DEAD_LETTERS}",
+        "write inferences",
+        f"send {topics.EMBEDDINGS}",
+    ]
+    await one.process([record(event(input_messages=PROMPT), offset=1)])
+    await one.release()
+    await sampler.embed_waiting()
+    assert (log[-1], sampler.skipped) == ("write inferences", 1)
+
+
+async def test_rows_and_measurements_do_not_wait_for_the_embedder() -> None:
+    sink, producer = MemorySink(), MemoryProducer()
+    embedder = FakeEmbedder(hangs=True)
+    sampler = EmbeddingSampler(EnrichSettings(embed_most=2), embedder, producer, random.Random(0))
+    one = step(sink, producer, sampler)
+    for offset in range(5):
+        assert await one.process([record(event(input_messages=PROMPT), event(), offset=offset)])
+    assert (len(offsets(sink)), len(measured(producer))) == (10, 10)
+    assert len(embedder.texts) == 1
+    assert {sent.topic for sent in producer.records} == {topics.MEASUREMENTS}
 
 
 def test_the_prompt_is_the_last_thing_the_user_said() -> None:
@@ -287,4 +325,5 @@ async def test_a_measurement_holds_numbers_and_names_only() -> None:
     told = json.loads(producer.records[0].value)
     assert "secret" not in producer.records[0].value.decode()
     assert (told["team"], told["output_tokens"], told["position"]) == ("web", 5, [0, 0, 0])
+    assert told["source"] == TOPIC_ID
     assert told["at"] == said.started_at + said.duration

@@ -18,7 +18,7 @@ from processors.producer import MemoryProducer
 from processors.records import AlertTransition, encode_records
 from processors.step import Record
 from storage.state import MemoryStateStore
-from tests.unit.processors.makers import NOW, HandClock, transition
+from tests.unit.processors.makers import NOW, TOPIC_IDS, HandClock, transition
 
 PAGE = "http://127.0.0.1:8501/"
 
@@ -109,7 +109,7 @@ def records(changes: Sequence[AlertTransition], first: int = 0) -> list[Record]:
 
 
 def step(told: Told | None, store: MemoryStateStore | None = None) -> NotifyStep:
-    return NotifyStep(told, PAGE, store or MemoryStateStore(), MemoryProducer(), HandClock())
+    return NotifyStep(told, PAGE, store or MemoryStateStore(), MemoryProducer(), TOPIC_IDS, HandClock())
 
 
 async def test_people_hear_of_what_fires_and_of_its_end_and_not_of_what_is_pending() -> None:
@@ -166,7 +166,7 @@ async def test_without_a_notifier_alerts_are_logged(caplog: pytest.LogCaptureFix
 
 async def test_what_is_no_transition_is_buried() -> None:
     producer = MemoryProducer()
-    one = NotifyStep(Told(), PAGE, MemoryStateStore(), producer, HandClock())
+    one = NotifyStep(Told(), PAGE, MemoryStateStore(), producer, TOPIC_IDS, HandClock())
     loud = encode_records([transition()]).replace(b'"critical"', b'"loud"')
     assert await one.process([Record(topics.ALERTS, 0, 0, "", b"junk"), Record(topics.ALERTS, 0, 1, "", loud)])
     assert [dict(letter.headers)["reason"] for letter in producer.records] == [

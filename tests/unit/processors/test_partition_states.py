@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -11,20 +11,35 @@ from hypothesis import strategies as st
 
 from processors.models import ModelStates
 from processors.partitions import PartitionStates
-from processors.records import Measurement, Position, decode_records, encode_records, id_from, model_key
+from processors.records import (
+    EmbeddingSample,
+    Measurement,
+    Position,
+    decode_records,
+    encode_records,
+    id_from,
+    model_key,
+)
 from processors.step import Record
 from processors.watermarks import Watermarks
 from storage.errors import StoreRefused, StoreUnavailable
 from storage.state import MemoryStateStore, SavedState
-from tests.unit.processors.makers import NOW, HandClock, UnsteadyStore, measurement
+from tests.unit.processors.makers import NOW, HandClock, UnsteadyStore, embedding, measurement
 
 
 def places(measurements: Sequence[Measurement]) -> list[Position]:
     return [one.position for one in measurements]
 
 
-def at(partition: int, offset: int, index: int = 0) -> Measurement:
-    return Measurement(event_id="e", at=NOW, position=Position(partition, offset, index), environment="p", model="m")
+def at(partition: int, offset: int, index: int = 0, source: str = "t") -> Measurement:
+    return Measurement(
+        event_id="e",
+        at=NOW,
+        source=source,
+        position=Position(partition, offset, index),
+        environment="p",
+        model="m",
+    )
 
 
 def test_what_was_seen_before_is_left_out() -> None:
@@ -32,7 +47,15 @@ def test_what_was_seen_before_is_left_out() -> None:
     first = [at(0, 1), at(0, 1, 1), at(1, 0), at(0, 3)]
     assert marks.unseen(first) == first
     assert marks.unseen([at(0, 3), at(0, 1, 1), at(0, 3, 1), at(1, 0), at(2, 0)]) == [at(0, 3, 1), at(2, 0)]
-    assert marks.snapshot() == {"0": [3, 1], "1": [0, 0], "2": [0, 0]}
+    assert marks.snapshot() == {"t/0": [3, 1], "t/1": [0, 0], "t/2": [0, 0]}
+
+
+def test_positions_in_a_topic_that_was_made_again_are_others() -> None:
+    marks = Watermarks()
+    marks.unseen([at(0, 9), at(1, 4)])
+    again = [at(0, 0, source="other"), at(0, 9, source="other")]
+    assert Watermarks(marks.snapshot()).unseen([*again, at(0, 9)]) == again
+    assert marks.unseen([*again, *again]) == again
 
 
 positions = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4), st.integers(0, 2)), max_size=30)
@@ -62,8 +85,13 @@ class Total:
         return {"values": self.values}
 
 
-def states(store: MemoryStateStore, clock: HandClock, seconds: float = 5.0) -> PartitionStates[Total]:
-    return PartitionStates("c", store, clock, seconds, Total, lambda saved: Total(saved["values"]))
+IDS = {"t": "1", "a": "2", "b": "3"}
+
+
+def states(
+    store: MemoryStateStore, clock: HandClock, seconds: float = 5.0, ids: Mapping[str, str] = IDS
+) -> PartitionStates[Total]:
+    return PartitionStates("c", store, clock, seconds, ids, Total, lambda saved: Total(saved["values"]))
 
 
 def rec(offset: int, partition: int = 0, topic: str = "t") -> Record:
@@ -85,12 +113,22 @@ async def test_a_restored_state_processes_nothing_twice() -> None:
     assert [state.values for state in second.all()] == [[1, 2, 3], [5, 6]]
 
 
-async def test_topics_of_one_partition_have_offsets_of_their_own() -> None:
+@pytest.mark.parametrize("ids", [IDS, dict.fromkeys(IDS, "one broker")], ids=["ids", "one id for all"])
+async def test_topics_of_one_partition_have_offsets_of_their_own(ids: Mapping[str, str]) -> None:
     store, clock = MemoryStateStore(), HandClock()
-    await add(states(store, clock, 0.0), [rec(7, topic="a"), rec(2, topic="b")])
-    after = states(store, clock, 0.0)
+    await add(states(store, clock, 0.0, ids), [rec(7, topic="a"), rec(2, topic="b")])
+    after = states(store, clock, 0.0, ids)
     await add(after, [rec(7, topic="a"), rec(2, topic="b"), rec(3, topic="b")])
     assert [state.values for state in after.all()] == [[7, 2, 3]]
+
+
+async def test_a_topic_that_was_made_again_is_processed_from_its_beginning() -> None:
+    store, clock = MemoryStateStore(), HandClock()
+    await add(states(store, clock, 0.0), [rec(7), rec(8), rec(4, topic="a")])
+    after = states(store, clock, 0.0, {**IDS, "t": "9"})
+    await add(after, [rec(0), rec(1), rec(4, topic="a")])
+    await add(after, [rec(1), rec(2)])
+    assert [state.values for state in after.all()] == [[7, 8, 4, 0, 1, 2]]
 
 
 async def test_records_are_not_acknowledged_before_their_state_is_saved() -> None:
@@ -103,7 +141,7 @@ async def test_records_are_not_acknowledged_before_their_state_is_saved() -> Non
     assert store.load("c", 0) is None
     clock.at += 0.2
     assert await held.saved()
-    assert store.load("c", 0) == SavedState({"t": 1}, {"values": [1]})
+    assert store.load("c", 0) == SavedState({"t/1": 1}, {"values": [1]})
     assert await held.saved()
 
 
@@ -116,8 +154,8 @@ async def test_a_store_that_is_away_holds_back_acknowledgement_and_nothing_else(
     assert not await add(held, [rec(3)])
     store.away = False
     assert await add(held, [rec(4)])
-    assert store.load("c", 0) == SavedState({"t": 4}, {"values": [1, 3, 4]})
-    assert store.load("c", 1) == SavedState({"t": 2}, {"values": [2]})
+    assert store.load("c", 0) == SavedState({"t/1": 4}, {"values": [1, 3, 4]})
+    assert store.load("c", 1) == SavedState({"t/1": 2}, {"values": [2]})
 
 
 async def test_a_store_that_refuses_stops_the_worker() -> None:
@@ -159,10 +197,10 @@ async def test_a_change_by_time_alone_is_saved_too() -> None:
     await add(held, [rec(1)])
     held.all()[0].values.append(99)
     assert await held.saved()
-    assert store.load("c", 0) == SavedState({"t": 1}, {"values": [1]})
+    assert store.load("c", 0) == SavedState({"t/1": 1}, {"values": [1]})
     held.mark_all_changed()
     assert await held.saved()
-    assert store.load("c", 0) == SavedState({"t": 1}, {"values": [1, 99]})
+    assert store.load("c", 0) == SavedState({"t/1": 1}, {"values": [1, 99]})
 
 
 class OneModel:
@@ -194,3 +232,16 @@ def test_ids_are_made_from_their_cause() -> None:
 @given(st.lists(st.builds(measurement, st.floats(0, 2e9), st.integers(0, 2**62), cost=st.none() | st.floats(0, 1))))
 def test_records_between_processors_survive_the_wire(given: list[Measurement]) -> None:
     assert decode_records(encode_records(given), Measurement) == given
+
+
+@given(st.lists(st.floats(width=32), min_size=1, max_size=9))
+def test_embeddings_survive_the_wire_to_the_bit(numbers: list[float]) -> None:
+    sample = embedding(*numbers)
+    (back,) = decode_records(encode_records([sample]), EmbeddingSample)
+    assert back == sample
+
+
+@pytest.mark.parametrize("vector", [b"", b"123", b"12345"])
+def test_bytes_that_are_no_numbers_are_no_embedding(vector: bytes) -> None:
+    with pytest.raises(ValueError, match=f"vector has {len(vector)} bytes"):
+        embedding(vector=vector)

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from inferwatch import TensorSummary, text_message
@@ -18,7 +19,7 @@ from processors.enrich.rows import COLUMNS, columns_of
 from processors.records import DetectionRecord, RetrainingRun
 from storage.migrate import load
 from storage.sink import MemorySink
-from tests.unit.processors.makers import NOW, event, pipeline, record, transition
+from tests.unit.processors.makers import NOW, TOPIC_ID, embedding, event, pipeline, record, transition
 
 DETECTION = DetectionRecord(
     detection_id="d",
@@ -48,11 +49,13 @@ def columns_in_sql(table: str) -> set[str]:
 
 
 def test_rows_have_the_columns_of_the_inferences_table() -> None:
-    assert COLUMNS.keys() | {"ingested_at"} == columns_in_sql("inferences")
-    assert columns_of([], NOW).keys() == columns_in_sql("inferences")
+    assert COLUMNS.keys() | {"source_topic_id", "ingested_at"} == columns_in_sql("inferences")
+    assert columns_of([], TOPIC_ID, NOW).keys() == columns_in_sql("inferences")
 
 
-@pytest.mark.parametrize("struct", [DETECTION, transition(), RUN], ids=lambda struct: type(struct).__name__)
+@pytest.mark.parametrize(
+    "struct", [embedding(1.0), DETECTION, transition(), RUN], ids=lambda struct: type(struct).__name__
+)
 def test_archived_records_have_the_columns_of_their_tables(struct: msgspec.Struct) -> None:
     tables = {kind: table for table, kind in TABLES.values()}
     columns = archive_columns([struct, struct], NOW + 1.5)
@@ -60,6 +63,13 @@ def test_archived_records_have_the_columns_of_their_tables(struct: msgspec.Struc
     assert columns["at"] == [dt.datetime.fromtimestamp(NOW, dt.UTC)] * 2
     assert columns["written_at"] == [dt.datetime.fromtimestamp(NOW + 1.5, dt.UTC)] * 2
     assert {len(values) for values in columns.values()} == {2}
+
+
+def test_a_vector_is_archived_as_numbers() -> None:
+    columns = archive_columns([embedding(0.1, -2.5), embedding(3.0, embedding_model="")], NOW)
+    assert columns["vector"] == [[float(np.float32(0.1)), -2.5], [3.0]]
+    assert {type(number) for vector in columns["vector"] for number in vector} == {float}
+    assert columns["embedding_model"] == ["fake", ""]
 
 
 def test_no_records_are_no_columns() -> None:
@@ -80,7 +90,8 @@ def test_a_row_says_what_the_event_said() -> None:
         user="ann",
     )
     batch = pipeline().enrich([SourceRecord(3, 9, record(b"", one).value)], NOW)
-    row = {name: values[0] for name, values in columns_of(batch.items, NOW).items()}
+    row = {name: values[0] for name, values in columns_of(batch.items, TOPIC_ID, NOW).items()}
+    assert row["source_topic_id"] == TOPIC_ID
     assert (row["source_partition"], row["source_offset"], row["source_index"]) == (3, 9, 1)
     assert row["event_id"] == one.event_id
     assert row["started_at"] == round(one.started_at * 1e6)
@@ -90,18 +101,18 @@ def test_a_row_says_what_the_event_said() -> None:
     assert (row["cost"], row["price"]) == (Decimal("0.0200003"), "smollm2-self-hosted")
     assert json.loads(row["tensors"])["input"] == [{"name": "x", "datatype": "FP32", "shape": [2**40]}]
     assert row["user"] not in ("", "ann")
-    assert (row["queue_time"], row["error_type"], row["embedding"]) == (None, "", [])
+    assert (row["queue_time"], row["error_type"]) == (None, "")
 
 
 def test_an_unknown_model_has_a_cost_of_null() -> None:
     batch = pipeline().enrich([SourceRecord(0, 0, record(event(request_model="other", input_tokens=5)).value)], NOW)
-    assert columns_of(batch.items, NOW)["cost"] == [None]
-    assert batch.items[0].measurement().cost is None
+    assert columns_of(batch.items, TOPIC_ID, NOW)["cost"] == [None]
+    assert batch.items[0].measurement(TOPIC_ID).cost is None
 
 
 def test_truncated_text_counts_with_its_original_length() -> None:
     one = event(input_messages=(text_message("user", "x" * 70_000),))
-    columns = columns_of(pipeline().enrich([SourceRecord(0, 0, record(one).value)], NOW).items, NOW)
+    columns = columns_of(pipeline().enrich([SourceRecord(0, 0, record(one).value)], NOW).items, TOPIC_ID, NOW)
     assert (columns["input_characters"], columns["truncated"]) == ([70_000], [True])
     assert len(json.loads(columns["input_messages"][0])[0]["parts"][0]["content"]) == 65_536
 
@@ -128,10 +139,12 @@ def test_statements_end_at_semicolons_and_comments_are_left_out(tmp_path: Path) 
 
 def test_the_sink_in_memory_keeps_rows_and_knows_positions() -> None:
     sink = MemorySink()
-    assert sink.positions() == {}
-    sink.write("inferences", {"source_partition": [0, 0, 1], "source_offset": [4, 7, 2]})
-    sink.write("inferences", {"source_partition": [0], "source_offset": [6]})
-    assert sink.positions() == {0: 7, 1: 2}
-    assert sink.tables["inferences"][2] == {"source_partition": 1, "source_offset": 2}
+    assert sink.positions("a") == {}
+    sink.write("inferences", {"source_topic_id": ["a"] * 3, "source_partition": [0, 0, 1], "source_offset": [4, 7, 2]})
+    sink.write("inferences", {"source_topic_id": ["a"], "source_partition": [0], "source_offset": [6]})
+    sink.write("inferences", {"source_topic_id": ["b"], "source_partition": [0], "source_offset": [1]})
+    assert sink.positions("a") == {0: 7, 1: 2}
+    assert sink.positions("b") == {0: 1}
+    assert sink.tables["inferences"][2] == {"source_topic_id": "a", "source_partition": 1, "source_offset": 2}
     with pytest.raises(ValueError, match="shorter"):
         sink.write("t", {"a": [1, 2], "b": [1]})

@@ -118,6 +118,12 @@ class Mirror:
             self._thread = None
             self._closing = threading.Event()
 
+    def __enter__(self) -> Mirror:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def _running_buffer(self) -> EventBuffer:
         if self._thread is None:
             self._start()

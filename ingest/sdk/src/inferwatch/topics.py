@@ -13,6 +13,9 @@ FEEDBACK: Final = "inferwatch.feedback"
 MEASUREMENTS: Final = "inferwatch.measurements"
 """Numbers only, from enrich to detect, keyed by environment and model."""
 
+EMBEDDINGS: Final = "inferwatch.embeddings"
+"""Embeddings of a sample of prompts, keyed by environment and model."""
+
 DETECTIONS: Final = "inferwatch.detections"
 """What detectors found, keyed by environment and model."""
 
@@ -25,4 +28,4 @@ RETRAINING: Final = "inferwatch.retraining"
 DEAD_LETTERS: Final = "inferwatch.dead-letters"
 """What could not be processed: the original bytes, with the reason and the place in headers."""
 
-ALL: Final = (INFERENCES, FEEDBACK, MEASUREMENTS, DETECTIONS, ALERTS, RETRAINING, DEAD_LETTERS)
+ALL: Final = (INFERENCES, FEEDBACK, MEASUREMENTS, EMBEDDINGS, DETECTIONS, ALERTS, RETRAINING, DEAD_LETTERS)

@@ -1,0 +1,260 @@
+"""The sampler of embeddings: fair, bounded, at a rate that is set, and in nobody's way."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from inferwatch import InferenceEvent, text_message, topics
+from processors.enrich.decode import SourceRecord
+from processors.enrich.embed import EmbeddingSampler
+from processors.enrich.enriched import Enriched
+from processors.errors import DeliveryFailed
+from processors.producer import MemoryProducer
+from processors.records import EmbeddingSample, decode_records
+from processors.settings import EnrichSettings
+from serving.errors import EmbedderUnavailable
+from tests.unit.processors.makers import NOW, FakeEmbedder, LoggingProducer, event, pipeline, record
+
+AWAY = EmbedderUnavailable("fake", "nowhere", "down", retryable=True)
+
+
+def enriched(*events: InferenceEvent) -> list[Enriched]:
+    return pipeline().enrich([SourceRecord(0, 0, record(*events).value)], NOW).items
+
+
+def asked(text: str = "How do I block my card?", **fields: Any) -> InferenceEvent:
+    return event(input_messages=(text_message("user", text),), **fields)
+
+
+PROMPTS = enriched(*[asked(f"question {number}") for number in range(200)])
+
+
+def sampler(
+    embedder: FakeEmbedder, producer: MemoryProducer | None = None, seed: int = 0, **settings: Any
+) -> EmbeddingSampler:
+    return EmbeddingSampler(EnrichSettings(**settings), embedder, producer or MemoryProducer(), random.Random(seed))
+
+
+def samples(producer: MemoryProducer) -> list[EmbeddingSample]:
+    assert {one.topic for one in producer.records} <= {topics.EMBEDDINGS}
+    return [sample for one in producer.records for sample in decode_records(one.value, EmbeddingSample)]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the sampler's task run until a condition holds."""
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+class GatedEmbedder(FakeEmbedder):
+    """Answers when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        vectors = await super().embed(texts)
+        await self.gate.wait()
+        return vectors
+
+
+async def test_an_embedded_prompt_says_whose_it_is() -> None:
+    embedder, producer = FakeEmbedder(), MemoryProducer()
+    items = enriched(asked(environment="prod", request_model="m", started_at=NOW - 3, duration=2.0))
+    one = sampler(embedder, producer)
+    one.offer(items)
+    await until(lambda: bool(producer.records))
+    assert embedder.texts == ["How do I block my card?"]
+    (sample,) = samples(producer)
+    assert (sample.event_id, sample.at) == (items[0].event.event_id, NOW - 1)
+    assert (sample.environment, sample.model, sample.embedding_model) == ("prod", "m", "fake")
+    assert np.frombuffer(sample.vector, dtype="<f4").tolist() == [1.0, 0.0, 0.0]
+    assert ([sent.key for sent in producer.records], one.skipped) == (["prod/m"], 0)
+
+
+async def test_what_has_no_prompt_is_not_embedded() -> None:
+    embedder, producer = FakeEmbedder(), MemoryProducer()
+    one = sampler(embedder, producer)
+    one.offer(enriched(event(), asked(operation="embeddings"), asked(status="cancelled"), asked("last")))
+    await one.embed_waiting()
+    assert (embedder.texts, len(samples(producer)), one.skipped) == (["last"], 1, 0)
+
+
+async def test_an_embedding_that_came_with_the_event_is_sent_on_without_the_embedder() -> None:
+    embedder, producer = FakeEmbedder(AWAY), MemoryProducer()
+    one = sampler(embedder, producer)
+    one.offer(enriched(asked(embedding=(0.5, -1.5)), event(operation="embeddings", embedding=(2.0,))))
+    await one.embed_waiting()
+    assert (embedder.texts, one.skipped) == ([], 0)
+    assert [np.frombuffer(sample.vector, dtype="<f4").tolist() for sample in samples(producer)] == [[0.5, -1.5], [2.0]]
+    assert [sample.embedding_model for sample in samples(producer)] == ["", ""]
+
+
+async def test_given_and_made_embeddings_of_one_batch_keep_their_order() -> None:
+    producer = MemoryProducer()
+    one = sampler(FakeEmbedder(), producer)
+    items = enriched(asked(), asked(embedding=(0.5,)), asked())
+    one.offer(items)
+    await one.embed_waiting()
+    assert [sample.event_id for sample in samples(producer)] == [item.event.event_id for item in items]
+    assert [sample.embedding_model for sample in samples(producer)] == ["fake", "", "fake"]
+    assert [len(sample.vector) for sample in samples(producer)] == [12, 4, 12]
+
+
+async def test_a_long_prompt_is_cut() -> None:
+    embedder = FakeEmbedder()
+    one = sampler(embedder)
+    one.offer(enriched(asked("é" * 2_001), asked("x" * 2_000)))
+    await one.embed_waiting()
+    assert embedder.texts == ["é" * 2_000, "x" * 2_000]
+
+
+@given(st.lists(st.integers(0, 30), max_size=8), st.integers(1, 20), st.integers(0, 2**32))
+def test_no_more_gather_than_may_and_each_is_embedded_or_counted(offers: list[int], most: int, seed: int) -> None:
+    async def offered() -> None:
+        producer = MemoryProducer()
+        one = sampler(FakeEmbedder(), producer, seed, embed_most=most)
+        start = 0
+        for count in offers:
+            one.offer(PROMPTS[start : start + count] if start + count <= len(PROMPTS) else PROMPTS[:count])
+            start += count
+        await one.embed_waiting()
+        assert len(samples(producer)) == min(sum(offers), most)
+        assert len(samples(producer)) + one.skipped == sum(offers)
+
+    asyncio.run(offered())
+
+
+async def test_each_prompt_has_the_same_chance_however_they_come() -> None:
+    """Of 20 prompts 5 are taken: in 2,000 rounds each about 500 times, with a deviation of 19."""
+    taken: Counter[str] = Counter()
+    rng = random.Random(3)
+    for _ in range(2_000):
+        embedder = FakeEmbedder()
+        one = EmbeddingSampler(EnrichSettings(embed_most=5), embedder, MemoryProducer(), rng)
+        one.offer(PROMPTS[:7])
+        one.offer(PROMPTS[7:8])
+        one.offer(PROMPTS[8:20])
+        await one.embed_waiting()
+        assert len(set(embedder.texts)) == 5
+        taken.update(embedder.texts)
+    assert len(taken) == 20
+    assert all(abs(times - 500) < 5 * 19 for times in taken.values())
+
+
+async def test_prompts_gather_while_earlier_ones_are_embedded_and_go_out_after_them(waits: list[float]) -> None:
+    embedder, producer = GatedEmbedder(), MemoryProducer()
+    one = sampler(embedder, producer, embed_most=3)
+    one.offer(PROMPTS[:1])
+    await until(lambda: len(embedder.texts) == 1)
+    one.offer(PROMPTS[1:11])
+    assert (producer.records, one.skipped) == ([], 7)
+    embedder.gate.set()
+    await until(lambda: len(producer.records) == 4)
+    assert samples(producer)[0].event_id == PROMPTS[0].event.event_id
+    assert {sample.event_id for sample in samples(producer)[1:]} < {item.event.event_id for item in PROMPTS[1:11]}
+    assert one.skipped == 7
+
+
+async def test_the_rate_is_kept_by_waiting_after_each_batch(waits: list[float]) -> None:
+    producer = MemoryProducer()
+    one = sampler(FakeEmbedder(), producer, embed_most=8, embed_per_second=4.0)
+    for count, taken in ((8, 8), (3, 3), (40, 8)):
+        waits.clear()
+        producer.records.clear()
+        one.offer(PROMPTS[:count])
+        await until(lambda: any(waits))
+        assert (len(producer.records), [seconds for seconds in waits if seconds]) == (taken, [taken / 4.0])
+
+
+@pytest.mark.parametrize(
+    ("embedder", "said"),
+    [(FakeEmbedder(AWAY), "down"), (FakeEmbedder(hangs=True), "the embedder was too slow")],
+    ids=["away", "slow"],
+)
+async def test_an_embedder_that_is_away_is_counted_and_the_next_batch_goes_out(
+    embedder: FakeEmbedder, said: str, waits: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    producer = MemoryProducer()
+    one = sampler(embedder, producer, embed_seconds=0.001)
+    one.offer(PROMPTS[:3])
+    await until(lambda: one.skipped == 3)
+    assert "3 prompts go without an embedding" in caplog.text
+    assert said in caplog.text
+    embedder.error, embedder.hangs = None, False
+    one.offer(PROMPTS[3:5])
+    await until(lambda: len(producer.records) == 2)
+    assert [sample.event_id for sample in samples(producer)] == [item.event.event_id for item in PROMPTS[3:5]]
+    assert one.skipped == 3
+
+
+async def test_kafka_that_is_away_costs_the_batch_and_nothing_else(
+    waits: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    producer = LoggingProducer()
+    producer.raises = [DeliveryFailed(topics.EMBEDDINGS, "timed out")]
+    one = sampler(FakeEmbedder(), producer)
+    one.offer(PROMPTS[:2])
+    await until(lambda: one.skipped == 2)
+    assert "timed out" in caplog.text
+    one.offer(PROMPTS[2:3])
+    await until(lambda: len(producer.records) == 1)
+
+
+class Short(FakeEmbedder):
+    """Gives fewer vectors than it was given texts."""
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return (await super().embed(texts))[1:]
+
+
+@pytest.mark.parametrize(
+    ("embedder", "error"),
+    [(FakeEmbedder(RuntimeError("a mistake")), RuntimeError), (Short(), ValueError)],
+    ids=["a mistake", "vectors that are missing"],
+)
+async def test_an_error_that_nobody_expected_is_raised_at_the_next_offer_and_those_after_it(
+    embedder: FakeEmbedder, error: type[Exception]
+) -> None:
+    one = sampler(embedder)
+    one.offer(PROMPTS[:2])
+    await until(lambda: bool(embedder.texts))
+    await asyncio.sleep(0)
+    for _ in range(2):
+        with pytest.raises(error):
+            one.offer([])
+
+
+async def test_what_was_forgotten_is_counted_and_never_embedded() -> None:
+    embedder, producer = FakeEmbedder(), MemoryProducer()
+    one = sampler(embedder, producer)
+    one.offer(PROMPTS[:4])
+    one.forget()
+    await one.embed_waiting()
+    assert (embedder.texts, producer.records, one.skipped) == ([], [], 4)
+    one.offer(PROMPTS[4:5])
+    await until(lambda: len(producer.records) == 1)
+    assert embedder.texts == ["question 4"]
+
+
+async def test_a_forgotten_reservoir_is_fair_again() -> None:
+    embedder = FakeEmbedder()
+    one = sampler(embedder, embed_most=2)
+    one.offer(PROMPTS[:100])
+    one.forget()
+    one.offer(PROMPTS[100:102])
+    assert one.skipped == 100
+    await one.embed_waiting()
+    assert embedder.texts == ["question 100", "question 101"]
