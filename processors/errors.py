@@ -1,7 +1,6 @@
 """What the processors can raise, beside `storage.errors` and `serving.errors`.
 
 ProcessorError
-├── InvalidRecord        one event, or a whole record, that cannot be processed: it goes to the dead letters
 ├── TooMuchPoison        most of what arrives is invalid: the worker stops rather than empty the topic
 ├── InvalidRule          an alert rule that cannot be evaluated
 ├── InvalidPriceBook     a price book that cannot be read
@@ -14,17 +13,6 @@ from __future__ import annotations
 
 class ProcessorError(Exception):
     """Base of everything this package raises."""
-
-
-class InvalidRecord(ProcessorError):
-    """An event that cannot be processed. `reason` never quotes its content."""
-
-    def __init__(self, partition: int, offset: int, index: int | None, reason: str) -> None:
-        super().__init__(f"{partition}:{offset}{'' if index is None else f'[{index}]'}: {reason}")
-        self.partition = partition
-        self.offset = offset
-        self.index = index
-        self.reason = reason
 
 
 class TooMuchPoison(ProcessorError):

@@ -196,9 +196,12 @@ def _missing(
 ) -> list[str]:
     """Return, in words, what should have happened and did not."""
     missing = [f"traffic from {name}" for name in ("sdk", "sidecar-http", "sidecar-grpc") if name not in sources]
-    missing += [
-        f"{row['unasked']} stored events of {name} were never made" for name, row in sources.items() if row["unasked"]
-    ]
+    for name, row in sources.items():
+        if row["unasked"]:
+            missing.append(f"the making of {row['unasked']} stored events of {name}")
+        astray = row["made"] - row["lost"] - row["stored"]
+        if astray:
+            missing.append(f"the right source of {astray} stored events of {name}")
     for rule, cause in ledger.incidents.items():
         if seen.alert_at(rule, cause) is None:
             missing.append(f"a message about {rule}")

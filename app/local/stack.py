@@ -110,7 +110,7 @@ class Stack:
         """
         self._say("Starting ClickHouse's engine, Kafka and Triton")
         self._start("store", answers_http(f"{self._settings.loaded.store.url}/ping"))
-        self._start_broker()
+        self._start("broker", answers_kafka(self._broker_address))
         triton = f"http://{self._settings.loaded.triton_http}/v2/health/ready"
         # Triton waits for open gRPC streams without end; by then nobody is left who could read them.
         self._start("triton", answers_http(triton), stop_seconds=6.0)
@@ -125,10 +125,10 @@ class Stack:
         for role in ROLES:
             port = self._settings.ports[f"{role.upper()}_PORT"]
             health = answers_http(f"http://127.0.0.1:{port}/healthz")
-            self._start("worker", health, role, INFERWATCH_WORKER_PORT=str(port))
+            self._start("worker", health, role, tier=1, INFERWATCH_WORKER_PORT=str(port))
         admin = self._settings.ports["SIDECAR_ADMIN_PORT"]
-        self._start("sidecar", answers_http(f"http://127.0.0.1:{admin}/readyz"))
-        self._start("dashboard", answers_http(f"{self._settings.dashboard_page}/_stcore/health"))
+        self._start("sidecar", answers_http(f"http://127.0.0.1:{admin}/readyz"), tier=2)
+        self._start("dashboard", answers_http(f"{self._settings.dashboard_page}/_stcore/health"), tier=2)
         for name in self._supervisor.pids():
             self._supervisor.wait_ready(name)
         return self._settings
@@ -146,15 +146,18 @@ class Stack:
         return self._supervisor.pids()
 
     def _start(
-        self, command: str, ready: Callable[[], bool], *arguments: str, stop_seconds: float = 10.0, **more: str
+        self,
+        command: str,
+        ready: Callable[[], bool],
+        *arguments: str,
+        tier: int = 0,
+        stop_seconds: float = 10.0,
+        **more: str,
     ) -> None:
         name = "-".join((command, *arguments))
         argv = (sys.executable, "-m", "app.cli", command, *arguments)
         environment = {**self._environ, **self._variables, **more}
-        self._supervisor.start(Service(name, argv, environment, ready, stop_seconds=stop_seconds))
-
-    def _start_broker(self) -> None:
-        self._start("broker", answers_kafka(self._broker_address))
+        self._supervisor.start(Service(name, argv, environment, ready, stop_seconds=stop_seconds, tier=tier))
 
     def _broker_address(self) -> str | None:
         if not self._settings.embedded_broker:

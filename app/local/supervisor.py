@@ -22,7 +22,10 @@ _libc: Final = ctypes.CDLL(None)
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A process to run. `ready` tells whether it can be used; `env` is all of its environment."""
+    """A process to run. `ready` tells whether it can be used; `env` is all of its environment.
+
+    Services of a higher `tier` write to, or read from, those of a lower one, and are stopped before them.
+    """
 
     name: str
     argv: Sequence[str]
@@ -30,6 +33,7 @@ class Service:
     ready: Callable[[], bool]
     ready_seconds: float = 180.0
     stop_seconds: float = 10.0
+    tier: int = 0
 
 
 @dataclass(slots=True)
@@ -86,15 +90,22 @@ class Supervisor:
                 raise ServiceFailed(running.service.name, reason, running.log, tail(running.log))
 
     def stop_all(self) -> list[str]:
-        """Stop all services, the last started first; return the names of those that had to be killed.
+        """Stop all services, tier by tier; return the names of those that had to be killed.
 
-        Services that write come after those they write to, so each can hand over what it holds.
+        Each tier is gone before the next is asked to go, so that every service can hand over what it holds.
         """
         killed = []
-        while self._running:
-            running = self._running.pop()
-            if not _stop(running.process, running.service.stop_seconds):
-                killed.append(running.service.name)
+        for tier in sorted({running.service.tier for running in self._running}, reverse=True):
+            going = [running for running in self._running if running.service.tier == tier]
+            for running in going:
+                if running.process.poll() is None:
+                    running.process.terminate()
+            asked_at = time.monotonic()
+            for running in going:
+                left = asked_at + running.service.stop_seconds - time.monotonic()
+                if not _wait(running.process, max(left, 0.0)):
+                    killed.append(running.service.name)
+        self._running.clear()
         return killed
 
     def pids(self) -> dict[str, int]:
@@ -110,9 +121,8 @@ def tail(log: Path) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-_TAIL_LINES:])
 
 
-def _stop(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    if process.poll() is None:
-        process.terminate()
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait for the end of a process; then end whatever is left of it. Return whether it went by itself."""
     try:
         process.wait(seconds)
         return True

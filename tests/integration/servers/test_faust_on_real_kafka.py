@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Producer
 
-from app.local.kafka import available
 from tests.support.kafka import running_kafka
+from tests.support.needs import need_kafka
 
 ROOT = Path(__file__).resolve().parents[3]
 DEADLINE = 60.0
@@ -53,9 +53,7 @@ def bootstrap(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         with mock_broker(work) as address:
             yield address
         return
-    problem = available()
-    if problem is not None:
-        pytest.skip(problem)
+    need_kafka()
     with running_kafka(work) as kafka:
         for topic in ("crashes", "records", "records.out"):
             kafka.create_topic(topic)

@@ -13,13 +13,12 @@ from confluent_kafka.admin import AdminClient
 from app.local import kafka as local
 from app.local.errors import FormatFailed, ToolMissing
 from tests.support.kafka import CACHE, RunningKafka, running_kafka
+from tests.support.needs import need_kafka
 
 
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningKafka]:
-    problem = local.available()
-    if problem is not None:
-        pytest.skip(problem)
+    need_kafka()
     with running_kafka(tmp_path_factory.mktemp("kafka")) as kafka:
         yield kafka
 

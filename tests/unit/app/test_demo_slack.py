@@ -145,7 +145,7 @@ def test_nothing_in_a_message_runs() -> None:
 def test_a_message_is_shown_as_slack_would_show_it() -> None:
     payload = {"text": ":red_circle: *Severity*\n3 &lt; 4 &amp;&amp; :unknown:"}
     shown = page([(3_600.0, payload)])
-    assert "🔴 <b>Severity</b><br>3 &lt; 4 &amp;&amp; :unknown:" in shown
+    assert '<span style="color: #c0392b">●</span> <b>Severity</b><br>3 &lt; 4 &amp;&amp; :unknown:' in shown
     assert "01:00:00 UTC" in shown
     assert "(1)</title>" in shown
 

@@ -180,14 +180,14 @@ async def test_the_rate_is_kept_by_waiting_after_each_batch(waits: list[float]) 
 
 
 @pytest.mark.parametrize(
-    ("embedder", "said"),
-    [(FakeEmbedder(AWAY), "down"), (FakeEmbedder(hangs=True), "the embedder was too slow")],
+    ("trouble", "said"),
+    [({"error": AWAY}, "down"), ({"hangs": True}, "the embedder was too slow")],
     ids=["away", "slow"],
 )
 async def test_an_embedder_that_is_away_is_counted_and_the_next_batch_goes_out(
-    embedder: FakeEmbedder, said: str, waits: list[float], caplog: pytest.LogCaptureFixture
+    trouble: dict[str, Any], said: str, waits: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    producer = MemoryProducer()
+    embedder, producer = FakeEmbedder(**trouble), MemoryProducer()
     one = sampler(embedder, producer, embed_seconds=0.001)
     one.offer(PROMPTS[:3])
     await until(lambda: one.skipped == 3)
