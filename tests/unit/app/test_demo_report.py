@@ -136,7 +136,7 @@ def test_what_did_not_happen_is_named() -> None:
     without = {"sdk": {**ROW, "unasked": 2}, "sidecar-grpc": ROW}
     assert _missing(ledger, SEEN, without, [{"dataset": "/no/such/file", "rows": 5}]) == [
         "traffic from sidecar-http",
-        "2 stored events of sdk were never made",
+        "the making of 2 stored events of sdk",
         "a message about pii-in-prompts",
         "a retraining run with a dataset",
     ]
