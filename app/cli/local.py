@@ -23,7 +23,11 @@ def up(data_dir: Path) -> None:
 @click.command()
 @click.option("--once", is_flag=True, help="Run the scenario on free ports, stop everything, report.")
 @click.option("--json", "as_json", is_flag=True, help="With --once: print one JSON object.")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where to keep everything. [--once: temporary]")
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="Where to keep everything. [default: .inferwatch/demo, emptied first; with --once a temporary folder]",
+)
 def demo(once: bool, as_json: bool, data_dir: Path | None) -> None:
     """Start everything, send real prompts, and let three incidents happen.
 
@@ -35,7 +39,7 @@ def demo(once: bool, as_json: bool, data_dir: Path | None) -> None:
     from app.demo.run import show
 
     if not once:
-        show(os.environ, data_dir or Path(".inferwatch"), _say)
+        show(os.environ, data_dir, _say)
         return
     report = run_once(os.environ, data_dir, _say)
     click.echo(json.dumps(report.as_dict()) if as_json else as_text(report))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import shutil
 import signal
 import tempfile
 import threading
@@ -31,6 +32,7 @@ from storage.client import connect
 Say = Callable[[str], None]
 T = TypeVar("T")
 
+DEMO_FOLDER: Final = Path(".inferwatch/demo")
 _DRAIN_SECONDS: Final = 30.0
 _DEMO: Final = {
     "INFERWATCH_DRIFT_REFERENCE_EVENTS": str(REFERENCE_EVENTS),
@@ -42,7 +44,7 @@ _DEMO: Final = {
 
 def up(environ: Mapping[str, str], data_dir: Path, say: Say) -> None:
     """Start everything, wait for Ctrl-C, stop everything."""
-    with _stack(environ, data_dir, say, any_ports=False, local_slack=False) as (stack, settings):
+    with _until_interrupted(), _stack(environ, data_dir, say) as (stack, settings):
         sidecar = settings.loaded.sidecar
         say(f"Sidecar: HTTP at {sidecar.host}:{sidecar.http_port}, gRPC at {sidecar.host}:{sidecar.grpc_port}")
         say(f"Kafka: {settings.loaded.kafka.bootstrap_servers}   Logs: {data_dir.resolve() / 'logs'}")
@@ -50,13 +52,16 @@ def up(environ: Mapping[str, str], data_dir: Path, say: Say) -> None:
         _wait_for_the_end(stack)
 
 
-def show(environ: Mapping[str, str], data_dir: Path, say: Say) -> None:
-    """Start everything, send traffic with incidents, go on with normal traffic until Ctrl-C."""
+def show(environ: Mapping[str, str], data_dir: Path | None, say: Say) -> None:
+    """Start everything, send traffic with incidents, go on with normal traffic until Ctrl-C.
+
+    Without a folder it uses one of its own and empties it first: what the last demo learnt would hide this one's drift.
+    """
     local_slack = not environ.get("SLACK_WEBHOOK_URL", "").strip()
-    with _stack({**environ, **_DEMO}, data_dir, say, any_ports=False, local_slack=local_slack) as (stack, settings):
-        say(
-            "Real prompts are on their way. Within about two minutes three incidents happen in them, one after another:"
-        )
+    variables, folder, fresh = {**environ, **_DEMO}, data_dir or DEMO_FOLDER, data_dir is None
+    stack_of_demo = _stack(variables, folder, say, local_slack=local_slack, fresh=fresh)
+    with _until_interrupted(), stack_of_demo as (stack, settings):
+        say("Real prompts are on their way. Within minutes three incidents happen in them, one after another:")
         say("personal data in prompts, a shift of topic (which also triggers retraining), and errors.")
         say(f"Datasets: {settings.loaded.processors.retrain.folder}   Logs: {settings.data_dir / 'logs'}")
         say("Ctrl-C stops everything.")
@@ -84,7 +89,13 @@ def once(environ: Mapping[str, str], data_dir: Path | None, say: Say) -> Report:
 
 @contextmanager
 def _stack(
-    environ: Mapping[str, str], data_dir: Path, say: Say, *, any_ports: bool, local_slack: bool
+    environ: Mapping[str, str],
+    data_dir: Path,
+    say: Say,
+    *,
+    any_ports: bool = False,
+    local_slack: bool = False,
+    fresh: bool = False,
 ) -> Iterator[tuple[Stack, StackSettings]]:
     """A running stack that is stopped whatever happens; SIGTERM counts as Ctrl-C."""
     previous = signal.signal(signal.SIGTERM, _interrupt)
@@ -92,12 +103,12 @@ def _stack(
     signal.signal(signal.SIGINT, signal.default_int_handler)
     embedded = choose_broker(say, settings_module.load(environ).broker.cache_dir)
     settings = configure(environ, data_dir, any_ports=any_ports, local_slack=local_slack, embedded_broker=embedded)
+    if fresh:
+        # Only now: whoever uses the folder also holds its ports.
+        shutil.rmtree(data_dir, ignore_errors=True)
     stack = Stack(settings, environ, say)
     try:
         yield stack, stack.start()
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        if any_ports:
-            raise
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         say("Stopping")
@@ -106,6 +117,13 @@ def _stack(
             say(f"These did not stop by themselves in time and were killed: {', '.join(killed)}")
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def _until_interrupted() -> Iterator[None]:
+    """Ctrl-C is how it ends, not an error."""
+    with contextlib.suppress(KeyboardInterrupt):
+        yield
 
 
 def _run(traffic: Coroutine[Any, Any, T]) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 
@@ -21,6 +22,13 @@ def need_browser() -> None:
     """Leave the test out where there is no Chromium, unless INFERWATCH_REQUIRE_BROWSER is set."""
     if browser.executable() is None:
         _absent("INFERWATCH_REQUIRE_BROWSER", "no Chromium on PATH: apt-get install chromium")
+
+
+def need_programs(*names: str) -> None:
+    """Leave the test out where a program is not on PATH."""
+    absent = [name for name in names if shutil.which(name) is None]
+    if absent:
+        _absent("INFERWATCH_REQUIRE_PROGRAMS", f"not on PATH: {', '.join(absent)}")
 
 
 def _absent(variable: str, reason: str) -> None:
