@@ -25,7 +25,8 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
 		|| { echo "$(PYTHON) is not Python 3.11 or 3.12; set PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "==> [1/3] A virtual environment in $(VENV)"
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "No virtual environment could be made; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 
 $(VENV)/.runtime: $(INPUTS) | $(BIN)/python
 	@echo "==> [2/3] Packages: about 130, 700 MB, once"

@@ -3,6 +3,7 @@
 AppError
 ├── SettingsError        an environment variable has a value that cannot work
 ├── PortTaken            something else listens where a service of ours would
+├── DemoTooSlow          the machine is too slow for the demo to mean anything
 ├── FolderNotEmpty       a folder that must be fresh holds something
 ├── ServiceFailed        a service ended, or was not ready in time
 └── local brokers' own errors, see `app.local.errors`
@@ -42,6 +43,19 @@ class PortTaken(AppError):
         self.host = host
         self.port = port
         self.variable = variable
+
+
+class DemoTooSlow(AppError):
+    """Only `made` inferences in `seconds`, where a reference for drift takes `needed`."""
+
+    def __init__(self, made: int, needed: int, seconds: float) -> None:
+        super().__init__(
+            f"Only {made} inferences were stored in {seconds:.0f} s, and the demo needs {needed} before its incidents. "
+            "The machine is too slow or too busy: end what else runs on it, then try again."
+        )
+        self.made = made
+        self.needed = needed
+        self.seconds = seconds
 
 
 class FolderNotEmpty(AppError):

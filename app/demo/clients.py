@@ -19,7 +19,11 @@ MODEL: Final = "smollm2"
 EVENT_ID: Final = "x-inferwatch-event-id"
 _SECONDS: Final = aiohttp.ClientTimeout(total=120)
 
-Ask = Callable[[str, int], Awaitable[Answer]]
+Ask = Callable[[Answer, str, int], Awaitable[None]]
+"""Asks with a prompt and at most so many tokens, and writes what it sees into the answer."""
+
+NO_ANSWER: Final = (aiohttp.ClientError, grpc.RpcError, TimeoutError, ValueError)
+"""What a request without a proper answer raises."""
 
 
 class Clients:
@@ -45,8 +49,7 @@ class Clients:
         await self._session.close()
         await self._channel.close()
 
-    async def _sidecar_http_streamed(self, prompt: str, max_tokens: int) -> Answer:
-        answer = Answer()
+    async def _sidecar_http_streamed(self, answer: Answer, prompt: str, max_tokens: int) -> None:
         headers = {"x-inferwatch-team": "retail"}
         body = _body(prompt, max_tokens, stream=True)
         async with self._session.post(f"{self._sidecar}/generate_stream", json=body, headers=headers) as response:
@@ -54,10 +57,8 @@ class Clients:
             async for text, tokens in _chunks(response, answer):
                 answer.chunk(text, tokens)
         answer.finish()
-        return answer
 
-    async def _sidecar_http(self, prompt: str, max_tokens: int) -> Answer:
-        answer = Answer()
+    async def _sidecar_http(self, answer: Answer, prompt: str, max_tokens: int) -> None:
         headers = {"x-inferwatch-team": "retail"}
         body = _body(prompt, max_tokens, stream=False)
         async with self._session.post(f"{self._sidecar}/generate", json=body, headers=headers) as response:
@@ -65,10 +66,8 @@ class Clients:
             answer.failed = response.status != 200
             await response.read()
         answer.finish()
-        return answer
 
-    async def _sidecar_grpc_streamed(self, prompt: str, max_tokens: int) -> Answer:
-        answer = Answer()
+    async def _sidecar_grpc_streamed(self, answer: Answer, prompt: str, max_tokens: int) -> None:
         call = self._stub.ModelStreamInfer(_one(_request(prompt, max_tokens)), metadata=(("x-inferwatch-team", "web"),))
         for key, value in await call.initial_metadata():
             if key == EVENT_ID:
@@ -79,10 +78,8 @@ class Clients:
                 continue
             answer.chunk(*_piece(message.infer_response))
         answer.finish()
-        return answer
 
-    async def _sdk_streamed(self, prompt: str, max_tokens: int) -> Answer:
-        answer = Answer()
+    async def _sdk_streamed(self, answer: Answer, prompt: str, max_tokens: int) -> None:
         body = _body(prompt, max_tokens, stream=True)
         with self._mirror.inference(MODEL, input=prompt, user="demo-user") as inference:
             answer.event_id = inference.event_id
@@ -95,10 +92,8 @@ class Clients:
             else:
                 inference.tokens(answer.input_tokens, answer.tokens)
         answer.finish()
-        return answer
 
-    async def _sdk(self, prompt: str, max_tokens: int) -> Answer:
-        answer = Answer()
+    async def _sdk(self, answer: Answer, prompt: str, max_tokens: int) -> None:
         body = _body(prompt, max_tokens, stream=False)
         with self._mirror.inference(MODEL, input=prompt, user="demo-user") as inference:
             answer.event_id = inference.event_id
@@ -111,7 +106,6 @@ class Clients:
                 answer.failed = True
                 inference.error(str(response.status), str(said.get("error", "")))
         answer.finish()
-        return answer
 
 
 def _body(prompt: str, max_tokens: int, *, stream: bool) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from app.errors import AppError, FolderNotEmpty
 from app.local.stack import Stack, StackSettings, choose_broker, configure
 from inferwatch import Mirror
 from storage.client import connect
+from storage.errors import StorageError
 
 Say = Callable[[str], None]
 T = TypeVar("T")
@@ -67,7 +68,7 @@ def show(environ: Mapping[str, str], data_dir: Path | None, say: Say) -> None:
         say("Ctrl-C stops everything.")
         say(f"Slack messages: {settings.slack_page if local_slack else 'in your Slack'}")
         say(f"Dashboard: {settings.dashboard_page}")
-        _run(_traffic(settings, stack, lambda line: None, go_on=True))
+        _run(stack, _traffic(settings, stack, lambda line: None, go_on=True))
 
 
 def once(environ: Mapping[str, str], data_dir: Path | None, say: Say) -> Report:
@@ -75,15 +76,20 @@ def once(environ: Mapping[str, str], data_dir: Path | None, say: Say) -> Report:
     with contextlib.ExitStack() as cleanup:
         if data_dir is not None and data_dir.exists() and any(data_dir.iterdir()):
             raise FolderNotEmpty(data_dir)
-        folder = data_dir or Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="inferwatch-demo-")))
+        folder = data_dir or Path(tempfile.mkdtemp(prefix="inferwatch-demo-"))
+        kept = cleanup.enter_context(contextlib.ExitStack())
+        kept.callback(say, f"Logs and data are kept in {folder}")
         variables = {**environ, **_DEMO}
         started = time.monotonic()
         with _stack(variables, folder, say, any_ports=True, local_slack=True) as (stack, settings):
             say(f"Everything runs after {time.monotonic() - started:.1f} s")
-            ledger, seen = _run(_traffic(settings, stack, say, go_on=False))
+            ledger, seen = _run(stack, _traffic(settings, stack, say, go_on=False))
             say("Comparing what was sent with what is stored")
             report = _report(settings, ledger, seen)
         say(f"Stopped after {time.monotonic() - started:.1f} s")
+        if report.passed and data_dir is None:
+            kept.pop_all()
+            shutil.rmtree(folder, ignore_errors=True)
         return report
 
 
@@ -101,7 +107,8 @@ def _stack(
     previous = signal.signal(signal.SIGTERM, _interrupt)
     # A shell that starts this in the background has SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    embedded = choose_broker(say, settings_module.load(environ).broker.cache_dir)
+    loaded = settings_module.load(environ)
+    embedded = choose_broker(say, loaded.broker.cache_dir, wanted=loaded.kafka.embedded)
     settings = configure(environ, data_dir, any_ports=any_ports, local_slack=local_slack, embedded_broker=embedded)
     if fresh:
         # Only now: whoever uses the folder also holds its ports.
@@ -110,7 +117,9 @@ def _stack(
     try:
         yield stack, stack.start()
     finally:
+        # Stopping is not to be interrupted: what would be left behind is worse than a few seconds.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         say("Stopping")
         killed = stack.stop()
         if killed:
@@ -126,13 +135,17 @@ def _until_interrupted() -> Iterator[None]:
         yield
 
 
-def _run(traffic: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; an error of ours comes out as it is, not in a group."""
+def _run(stack: Stack, traffic: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; an error of ours comes out as it is, not in a group, and a service that ended before all else."""
     try:
         return asyncio.run(traffic)
     except ExceptionGroup as group:
-        ours = group.subgroup(AppError)
-        raise ours.exceptions[0] if ours is not None else group from group
+        stack.check()
+        errors: BaseException = group
+        while isinstance(errors, ExceptionGroup):
+            ours = errors.subgroup((AppError, StorageError))
+            errors = (ours or errors).exceptions[0]
+        raise errors from group
 
 
 def _interrupt(*_: object) -> None:
@@ -177,9 +190,14 @@ async def _checking(stack: Stack) -> None:
 
 
 async def _all_stored(ledger: Ledger, observer: Observer) -> None:
-    deadline = time.monotonic() + _DRAIN_SECONDS
+    """Wait until every event is stored, or none came for a while."""
     wanted = {entry.event_id for entry in ledger.entries if entry.event_id}
-    while not wanted <= observer.seen.events.keys() and time.monotonic() < deadline:
+    stored, deadline = -1, 0.0
+    while not wanted <= observer.seen.events.keys():
+        if len(observer.seen.events) > stored:
+            stored, deadline = len(observer.seen.events), time.monotonic() + _DRAIN_SECONDS
+        if time.monotonic() > deadline:
+            return
         await asyncio.sleep(0.1)
 
 

@@ -12,12 +12,15 @@ from typing import Final
 from app.demo.ledger import Ledger
 from app.demo.observer import Observer
 from app.demo.traffic import Topic, Traffic
+from app.errors import DemoTooSlow
 
 Say = Callable[[str], None]
 
 REFERENCE_EVENTS: Final = 100
 WINDOW_EVENTS: Final = 25
 _PAUSE: Final = 0.1
+_REFERENCE_SECONDS: Final = 180.0
+_USUAL_SECONDS: Final = 45.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,17 @@ def incidents(traffic: Traffic) -> tuple[Incident, ...]:
 
 
 async def play(traffic: Traffic, ledger: Ledger, observer: Observer, say: Say, calm_seconds: float) -> None:
-    """Let normal traffic make a reference, then each incident happen until its message arrives or its time is up."""
+    """Let normal traffic make a reference, then each incident happen until its message arrives or its time is up.
+
+    Raises:
+        DemoTooSlow: the machine does not make enough inferences.
+    """
     say(f"Normal traffic until there is a reference of {REFERENCE_EVENTS} prompts")
-    await _until(lambda: len(observer.seen.events) >= REFERENCE_EVENTS + WINDOW_EVENTS, 120.0)
+    needed, began = REFERENCE_EVENTS + WINDOW_EVENTS, time.monotonic()
+    if not await _until(lambda: len(observer.seen.events) >= needed, _REFERENCE_SECONDS):
+        raise DemoTooSlow(len(observer.seen.events), needed, _REFERENCE_SECONDS)
+    # What takes long until there is a reference also takes longer until there is enough to notice.
+    slowness = max((time.monotonic() - began) / _USUAL_SECONDS, 1.0)
     for incident in incidents(traffic):
         await asyncio.sleep(calm_seconds)
         say(f"Incident: {incident.says}")
@@ -51,7 +62,7 @@ async def play(traffic: Traffic, ledger: Ledger, observer: Observer, say: Say, c
         ledger.incidents[incident.rule] = cause
         traffic.topic = incident.topic
         rule = incident.rule
-        noticed = await _until(functools.partial(_noticed, observer, rule, cause), incident.seconds)
+        noticed = await _until(functools.partial(_noticed, observer, rule, cause), incident.seconds * slowness)
         traffic.topic = traffic.normal
         say(f"  noticed after {time.time() - cause:.1f} s" if noticed else "  not noticed")
 

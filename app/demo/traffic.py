@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from app.demo import planted, prompts
-from app.demo.clients import Clients
+from app.demo.answer import Answer
+from app.demo.clients import NO_ANSWER, Clients
 from app.demo.ledger import Entry, Ledger
 from app.demo.planted import Planted
 
+log: Final = logging.getLogger(__name__)
 _MAX_TOKENS: Final = 12
 _PAUSE: Final = 0.1
 
@@ -76,7 +79,13 @@ class Traffic:
         while not self._stopping.is_set():
             _, (source, ask) = next(self._ways)
             question = self.topic()
-            answer = await ask(question.prompt, _MAX_TOKENS)
+            answer = Answer()
+            try:
+                await ask(answer, question.prompt, _MAX_TOKENS)
+            except NO_ANSWER as error:
+                log.warning("A question got no answer: %s", type(error).__name__)
+                answer.failed = True
+                answer.finish()
             self._ledger.entries.append(
                 Entry(
                     event_id=answer.event_id,

@@ -31,7 +31,8 @@ class FetchFailed(LocalError):
         how = "took too long" if status is None else f"ended with status {status}"
         super().__init__(
             f"Maven could not download Kafka: it {how}. Check the network and Maven's settings "
-            f"(~/.m2/settings.xml), then try again.\n{output}"
+            "(~/.m2/settings.xml), then try again; for a first look INFERWATCH_KAFKA_EMBEDDED=1 does without Kafka."
+            f"\n{output}"
         )
         self.status = status
         self.output = output

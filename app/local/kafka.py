@@ -96,10 +96,11 @@ class Launch:
     env: Mapping[str, str] = field(default_factory=dict)
 
 
-def available() -> str | None:
-    """None where Kafka can be fetched and run here; otherwise what is missing, in words."""
+def available(cache_dir: Path | None = None) -> str | None:
+    """None where Kafka can run here, and be fetched unless it is in `cache_dir`; otherwise what is missing, in words."""
     problem = _java_problem()
-    if problem is None and shutil.which("mvn") is None:
+    fetched = cache_dir is not None and jar_folder(cache_dir).is_dir()
+    if problem is None and not fetched and shutil.which("mvn") is None:
         problem = "Maven is missing: install the package maven, or put mvn on PATH."
     return problem
 

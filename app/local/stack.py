@@ -127,7 +127,8 @@ class Stack:
             health = answers_http(f"http://127.0.0.1:{port}/healthz")
             self._start("worker", health, role, tier=1, INFERWATCH_WORKER_PORT=str(port))
         admin = self._settings.ports["SIDECAR_ADMIN_PORT"]
-        self._start("sidecar", answers_http(f"http://127.0.0.1:{admin}/readyz"), tier=2)
+        # Open streams may finish first, and only then is what was mirrored flushed.
+        self._start("sidecar", answers_http(f"http://127.0.0.1:{admin}/readyz"), tier=2, stop_seconds=20.0)
         self._start("dashboard", answers_http(f"{self._settings.dashboard_page}/_stcore/health"), tier=2)
         for name in self._supervisor.pids():
             self._supervisor.wait_ready(name)
@@ -180,13 +181,16 @@ def embedded_broker_file(data_dir: Path) -> Path:
     return data_dir / "embedded-broker.json"
 
 
-def choose_broker(say: Say, cache_dir: Path) -> bool:
+def choose_broker(say: Say, cache_dir: Path, *, wanted: bool) -> bool:
     """Return whether the embedded broker is needed, and say which it will be; fetch the real one where it can run.
 
     Raises:
         FetchFailed: Java and Maven are here, but the download fails.
     """
-    problem = kafka.available()
+    if wanted:
+        problem: str | None = "INFERWATCH_KAFKA_EMBEDDED asks for it."
+    else:
+        problem = kafka.available(cache_dir)
     if problem is None:
         kafka.fetch(cache_dir, say)
         say(f"Kafka: a real broker, Apache Kafka {kafka.KAFKA_VERSION}")

@@ -32,6 +32,8 @@ class ModelAlerts:
         self._windows = {r.name: _window(r) for r in rules if r.aggregation != "detection"}
         self._machines = {r.name: Machine() for r in rules}
         self._latest = 0.0
+        self._newest = 0.0
+        self._behind = 0.0
 
     def measure(self, measurements: Iterable[Measurement], now: float) -> list[AlertTransition]:
         """Take measurements, those seen before excepted; return what changed by them.
@@ -48,8 +50,10 @@ class ModelAlerts:
                     value = rule.value_of(measurement)
                     if value is not None:
                         window.add(min(measurement.at, now), value)
-        self._latest = max(self._latest, max(min(m.at, now) for m in fresh))
-        return self.tick(self._latest)
+        self._newest = max(self._newest, *(min(m.at, now) for m in fresh))
+        self._behind = max(now - self._newest, 0.0)
+        self._latest = max(self._latest, self._newest)
+        return self._evaluate(self._latest)
 
     def detect(self, detection: DetectionRecord) -> list[AlertTransition]:
         """Take a detection; return what changed by it."""
@@ -61,12 +65,19 @@ class ModelAlerts:
         return changes
 
     def tick(self, now: float) -> list[AlertTransition]:
-        """Evaluate every rule at `now`, Unix seconds of stream time; return what changed."""
-        self._latest = max(self._latest, now)
+        """Let time pass up to `now`, the clock's time; return what changed.
+
+        Stream time stays as far behind the clock as events come late: with a pipeline that lags, windows that end at
+        the clock's time would be empty, and nothing would ever fire.
+        """
+        self._latest = max(self._latest, now - self._behind)
+        return self._evaluate(self._latest)
+
+    def _evaluate(self, now: float) -> list[AlertTransition]:
         changes = []
         for rule in self._rules:
-            value, events = self._value(rule, self._latest)
-            changes += self._advance(rule, self._latest, value, events)
+            value, events = self._value(rule, now)
+            changes += self._advance(rule, now, value, events)
         return changes
 
     def _value(self, rule: Rule, now: float) -> tuple[float | None, int]:
@@ -124,6 +135,8 @@ class ModelAlerts:
             "environment": self.environment,
             "model": self.model,
             "latest": self._latest,
+            "newest": self._newest,
+            "behind": self._behind,
             "watermarks": self._watermarks.snapshot(),
             "windows": {name: window.snapshot() for name, window in self._windows.items()},
             "machines": {name: msgspec.to_builtins(machine) for name, machine in self._machines.items()},
@@ -134,6 +147,8 @@ class ModelAlerts:
         """Return the state that a snapshot describes; a rule that is new since then starts afresh."""
         alerts = cls(rules, snapshot["environment"], snapshot["model"])
         alerts._latest = snapshot["latest"]
+        alerts._newest = snapshot["newest"]
+        alerts._behind = snapshot["behind"]
         alerts._watermarks = Watermarks(snapshot["watermarks"])
         for rule in rules:
             alerts._restore_window(rule, snapshot["windows"].get(rule.name))

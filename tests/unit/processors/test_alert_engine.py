@@ -29,10 +29,15 @@ def told(changes: list[AlertTransition]) -> list[tuple[str, float]]:
     return [(change.state, change.at - NOW) for change in changes]
 
 
-def feed(watching: ModelAlerts, moments: list[tuple[float, dict[str, Any]]], first: int = 0) -> list[AlertTransition]:
+def feed(
+    watching: ModelAlerts, moments: list[tuple[float, dict[str, Any]]], first: int = 0, lag: float = 0.0
+) -> list[AlertTransition]:
+    """Let events arrive at once: the clock is where the newest of them is, or `lag` seconds further."""
     changes: list[AlertTransition] = []
+    clock = NOW
     for offset, (at, fields) in enumerate(moments, first):
-        changes += watching.measure([measurement(NOW + at, offset, **fields)], LATER)
+        clock = max(clock, NOW + at)
+        changes += watching.measure([measurement(NOW + at, offset, **fields)], clock + lag)
     return changes
 
 
@@ -68,6 +73,15 @@ def test_pending_becomes_firing_by_time_alone() -> None:
     assert told(feed(watching, [(0, BAD)])) == [("pending", 0)]
     assert watching.tick(NOW + 19) == []
     assert told(watching.tick(NOW + 20)) == [("firing", 20)]
+
+
+def test_a_pipeline_that_lags_by_more_than_a_window_still_fires_and_resolves() -> None:
+    watching = alerts(rule(keep_firing_seconds=10))
+    lag = 300.0
+    watching.tick(NOW)
+    assert told(feed(watching, [(0, OK), (1, BAD), (2, BAD), (3, BAD)], lag=lag)) == [("firing", 2)]
+    assert watching.tick(NOW + 4 + lag) == []
+    assert [state for state, _ in told(watching.tick(NOW + 200 + lag))] == ["resolved"]
 
 
 def test_time_never_goes_back() -> None:
