@@ -97,7 +97,7 @@ class Launch:
 
 
 def available(cache_dir: Path | None = None) -> str | None:
-    """None where Kafka can run here, and be fetched unless it is in `cache_dir`; otherwise what is missing, in words."""
+    """None where Kafka can run here, and be fetched unless `cache_dir` has it; otherwise what is missing, in words."""
     problem = _java_problem()
     fetched = cache_dir is not None and jar_folder(cache_dir).is_dir()
     if problem is None and not fetched and shutil.which("mvn") is None:
