@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from app.local.probes import http_ok, kafka_ok
 from app.settings import Settings
 from processors.settings import EnrichSettings
-from storage.client import connect
+from storage.client import StoreSettings, connect, translated_errors
 from storage.errors import StorageError
 from storage.migrate import load as load_migrations
 
@@ -29,7 +29,7 @@ def examine(settings: Settings) -> list[Finding]:
 
 def _kafka(settings: Settings) -> Finding:
     servers = settings.kafka.bootstrap_servers
-    if kafka_ok(servers):
+    if kafka_ok(servers, settings.kafka.security):
         return Finding("Kafka", True, f"answers at {servers}")
     return Finding("Kafka", False, f"no broker answers at {servers}; set INFERWATCH_KAFKA_BOOTSTRAP_SERVERS")
 
@@ -37,15 +37,20 @@ def _kafka(settings: Settings) -> Finding:
 def _store(settings: Settings) -> Finding:
     known = max(migration.number for migration in load_migrations())
     try:
-        client = connect(settings.store)
+        found = _schema(settings.store)
     except StorageError as error:
         return Finding("ClickHouse", False, f"{error}; set INFERWATCH_CLICKHOUSE_URL, or run `inferwatch migrate`")
-    try:
-        found = int(str(client.command("SELECT max(number) FROM schema_migrations")))
-    finally:
-        client.close()
     says = f"answers at {settings.store.url}, schema {found} of {known}"
     return Finding("ClickHouse", found == known, says if found == known else f"{says}; run `inferwatch migrate`")
+
+
+def _schema(store: StoreSettings) -> int:
+    client = connect(store)
+    try:
+        with translated_errors(store.url):
+            return int(str(client.command("SELECT max(number) FROM schema_migrations")))
+    finally:
+        client.close()
 
 
 def _triton(settings: Settings) -> Finding:

@@ -10,8 +10,8 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -167,7 +167,7 @@ async def _traffic(settings: StackSettings, stack: Stack, say: Say, *, go_on: bo
     )
     traffic = Traffic(clients, ledger, rng)
     observer = Observer(loaded.store, settings.slack_page if settings.slack_receiver else None)
-    async with contextlib.aclosing(clients), asyncio.TaskGroup() as tasks:
+    async with _closing(mirror, clients), asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(_checking(stack))
         tasks.create_task(observer.run())
         asking = tasks.create_task(traffic.run())
@@ -181,6 +181,16 @@ async def _traffic(settings: StackSettings, stack: Stack, say: Say, *, go_on: bo
         observer.stop()
         watching.cancel()
     return ledger, observer.seen
+
+
+@asynccontextmanager
+async def _closing(mirror: Mirror, clients: Clients) -> AsyncIterator[None]:
+    """Deliver what was mirrored while Kafka is still there, also after Ctrl-C."""
+    try:
+        yield
+    finally:
+        await clients.aclose()
+        mirror.close()
 
 
 async def _checking(stack: Stack) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -39,12 +39,12 @@ def answers_kafka(bootstrap_servers: Callable[[], str | None]) -> Probe:
     return probe
 
 
-def kafka_ok(bootstrap_servers: str, seconds: float = 2.0) -> bool:
-    """Return whether a broker tells its metadata."""
+def kafka_ok(bootstrap_servers: str, security: Mapping[str, str] | None = None, seconds: float = 2.0) -> bool:
+    """Return whether a broker tells its metadata. `security` holds librdkafka's settings."""
     host, _, port = bootstrap_servers.split(",")[0].rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=seconds).close()
-        client = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+        client = AdminClient({**(security or {}), "bootstrap.servers": bootstrap_servers, "log_level": 0})
         return bool(client.list_topics(timeout=seconds).brokers)
     except (OSError, KafkaException):
         return False
