@@ -34,7 +34,7 @@ from processors.health import serve_health
 from processors.notify.slack import SlackWebhook
 from processors.notify.worker import NotifyStep
 from processors.producer import KafkaProducer
-from processors.retrain.worker import RetrainStep
+from processors.retrain.worker import RetrainStep, require_writable
 from processors.settings import KafkaSettings, ProcessorSettings
 from serving.embedder import TritonEmbedder
 from storage.sink import ClickHouseSink
@@ -47,15 +47,17 @@ ROLES: Final[tuple[Role, ...]] = ("enrich", "detect", "alert")
 
 
 def check(role: Role, settings: ProcessorSettings) -> None:
-    """Read the files that a worker rests on, so that a mistake in them is said before anything is waited for.
+    """Look at the files that a worker rests on, so that a mistake in them is said before anything is waited for.
 
     Raises:
         InvalidRule, InvalidPriceBook: a file cannot be read, or something in it does not fit.
+        DatasetNotWritten: the folder of retraining datasets cannot be written.
     """
     if role == "enrich":
         load_price_book(settings.enrich.price_book)
     if role == "alert":
         load_rules(settings.alert.rules)
+        require_writable(settings.retrain.folder)
 
 
 def build(role: Role, settings: ProcessorSettings) -> faust.App:

@@ -59,6 +59,9 @@ class ArchiveStep:
         """Nothing ever waits for durability."""
         return True
 
+    def interrupt(self) -> None:
+        """Whoever takes over would wait for the same."""
+
     async def release(self) -> None:
         """Nothing is held."""
 

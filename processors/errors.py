@@ -5,6 +5,8 @@ ProcessorError
 ├── InvalidRule          an alert rule that cannot be evaluated
 ├── InvalidPriceBook     a price book that cannot be read
 ├── DeliveryFailed       Kafka did not acknowledge in time
+├── DatasetNotWritten    the folder of datasets is full, or not ours to write
+├── Interrupted          a wait was given up, because partitions are taken away or the worker stops
 └── NotDelivered         a message did not reach people
 """
 
@@ -54,6 +56,26 @@ class DeliveryFailed(ProcessorError):
         super().__init__(f"Kafka did not take a record for {topic}: {reason}")
         self.topic = topic
         self.reason = reason
+
+
+class DatasetNotWritten(ProcessorError):
+    """A retraining dataset could not be written at `path`; may pass, once there is room or a right to write."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"no retraining dataset can be written at {path}: {reason}. "
+            "Make it a folder that can be written and has room, or set INFERWATCH_RETRAINING_DIR to another"
+        )
+        self.path = path
+        self.reason = reason
+
+
+class Interrupted(ProcessorError):
+    """What was waited for did not come before `Step.interrupt` was called."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: given up for now")
+        self.what = what
 
 
 class NotDelivered(ProcessorError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from inferwatch.clock import Clock
@@ -54,19 +54,25 @@ class PartitionStates(Generic[S]):
         self._changed: set[int] = set()
         self._saved_at = clock.elapsed()
 
-    async def unprocessed(self, records: Sequence[Record]) -> list[tuple[S, Record]]:
-        """Return records not processed yet, each with the state of its partition, and count them as processed."""
-        fresh = []
+    async def unprocessed(self, records: Sequence[Record]) -> Iterator[tuple[S, Record]]:
+        """Return records not processed yet, each with the state of its partition.
+
+        A record counts as processed once the next one is asked for: the one at which a loop is left does not, nor do
+        those behind it.
+        """
         for record in records:
             if record.partition not in self._states:
                 await self._load(record.partition)
+        return self._counted(records)
+
+    def _counted(self, records: Sequence[Record]) -> Iterator[tuple[S, Record]]:
+        for record in records:
             offsets = self._offsets[record.partition]
             topic = f"{record.topic}/{self._topic_ids[record.topic]}"
             if record.offset > offsets.get(topic, -1):
-                offsets[topic] = record.offset
                 self._changed.add(record.partition)
-                fresh.append((self._states[record.partition], record))
-        return fresh
+                yield self._states[record.partition], record
+                offsets[topic] = record.offset
 
     def all(self) -> list[S]:
         """Return every state held now."""

@@ -7,21 +7,25 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from processors.errors import DeliveryFailed
+from processors.errors import DatasetNotWritten, DeliveryFailed, Interrupted
 from serving.errors import EmbedderUnavailable
 from storage.errors import StoreUnavailable
 
 T = TypeVar("T")
 log: Final = logging.getLogger(__name__)
 
-PASSING: Final = (StoreUnavailable, DeliveryFailed, EmbedderUnavailable)
+PASSING: Final = (StoreUnavailable, DeliveryFailed, DatasetNotWritten, EmbedderUnavailable)
 """Errors after which the same call may succeed."""
 
 _LONGEST_WAIT: Final = 10.0
 
 
-async def until_it_works(what: str, call: Callable[[], Awaitable[T]]) -> T:
-    """Call until it succeeds, waiting longer each time, up to 10 seconds. Other errors than `PASSING` are raised."""
+async def until_it_works(what: str, call: Callable[[], Awaitable[T]], interrupted: asyncio.Event | None = None) -> T:
+    """Call until it succeeds, waiting longer each time, up to 10 seconds. Other errors than `PASSING` are raised.
+
+    Raises:
+        Interrupted: `interrupted` was set while waiting.
+    """
     wait = 0.25
     while True:
         try:
@@ -29,4 +33,23 @@ async def until_it_works(what: str, call: Callable[[], Awaitable[T]]) -> T:
         except PASSING as error:
             wait = min(max(wait * 2, getattr(error, "retry_after", 0.0)), _LONGEST_WAIT)
             log.warning("%s: %s; trying again in %.1f s", what, error, wait)
-            await asyncio.sleep(wait)
+            await pause(what, wait, interrupted)
+
+
+async def pause(what: str, seconds: float, interrupted: asyncio.Event | None = None) -> None:
+    """Wait.
+
+    Raises:
+        Interrupted: `interrupted` is set; at once.
+    """
+    if interrupted is None:
+        await asyncio.sleep(seconds)
+        return
+    ends = [asyncio.ensure_future(asyncio.sleep(seconds)), asyncio.ensure_future(interrupted.wait())]
+    try:
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for end in ends:
+            end.cancel()
+    if interrupted.is_set():
+        raise Interrupted(what)

@@ -34,6 +34,15 @@ class Step(Protocol):
         """Called about once a second, also when nothing arrives; returns what `process` returns."""
         ...
 
+    def interrupt(self) -> None:
+        """Give up waiting on others soon: `release` follows, and a rebalance of the whole worker waits for it.
+
+        Called from outside, also while another method waits. From then on until `release` a step that gave something
+        up returns False: neither the record that it gave up nor any behind it may be acknowledged or saved as
+        processed. They come again.
+        """
+        ...
+
     async def release(self) -> None:
         """Partitions are taken away, or the worker stops: make durable what can be, then forget all state.
 

@@ -90,6 +90,9 @@ class AlertStep:
             await self._send(transitions)
         return await self._states.saved()
 
+    def interrupt(self) -> None:
+        """Whoever takes over would wait for the same."""
+
     async def release(self) -> None:
         """Save what can be saved, then forget."""
         await self._states.saved(now=True)

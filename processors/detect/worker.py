@@ -76,6 +76,9 @@ class DetectStep:
         """Save what is due."""
         return await self._states.saved()
 
+    def interrupt(self) -> None:
+        """Whoever takes over would wait for the same."""
+
     async def release(self) -> None:
         """Save what can be saved, then forget."""
         await self._states.saved(now=True)

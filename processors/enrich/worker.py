@@ -83,6 +83,9 @@ class EnrichStep:
         """Nothing to do between batches, and nothing ever waits for durability."""
         return True
 
+    def interrupt(self) -> None:
+        """Whoever takes over would wait for the same."""
+
     async def release(self) -> None:
         """Forget how far the store is: someone else may write next."""
         self._stored = None

@@ -6,7 +6,8 @@ Order of durability:
 2. Send; wait and try again for as long as Slack is away or asks to.
 3. Save what was sent; then records may be acknowledged.
 
-Killed between 2 and 3, the message that was just sent is sent once more.
+Killed between 2 and 3, the message that was just sent is sent once more. Interrupted in 2, what was sent is saved, and
+the rest of the batch comes again, here or elsewhere.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from typing import Any, Final
 
 from inferwatch.clock import Clock
 from processors.dead_letters import read_or_bury
-from processors.errors import NotDelivered
+from processors.errors import Interrupted, NotDelivered
 from processors.notify.message import slack_message
 from processors.notify.slack import Notifier
 from processors.partitions import PartitionStates
 from processors.producer import OutgoingRecord, RecordProducer
 from processors.records import AlertTransition
-from processors.retry import until_it_works
+from processors.retry import pause, until_it_works
 from processors.step import Record
 from storage.state import StateStore
 
@@ -84,34 +85,50 @@ class NotifyStep:
         self._notifier = notifier
         self._dashboard_url = dashboard_url
         self._producer = producer
+        self._interrupted = asyncio.Event()
         self._states = PartitionStates(COMPONENT, store, clock, 0.0, topic_ids, Sent, Sent.restored)
 
     async def process(self, records: Sequence[Record]) -> bool:
         """Send the messages of a batch, in order."""
         buried: list[OutgoingRecord] = []
-        for sent, record in await self._states.unprocessed(records):
-            for change in read_or_bury(record, AlertTransition, buried):
-                if sent.wants(change) and await self._send(change):
-                    sent.add(change)
+        try:
+            for sent, record in await self._states.unprocessed(records):
+                for change in read_or_bury(record, AlertTransition, buried):
+                    if sent.wants(change) and await self._send(change):
+                        sent.add(change)
+        except Interrupted as error:
+            log.warning("%s; it will come again", error)
         await until_it_works("Sending dead letters", lambda: self._producer.send(buried))
-        return await self._states.saved(now=True)
+        return await self.tick()
 
     async def tick(self) -> bool:
         """Save what a store that was away did not take."""
-        return await self._states.saved(now=True)
+        saved = await self._states.saved(now=True)
+        return saved and not self._interrupted.is_set()
+
+    def interrupt(self) -> None:
+        """Send nothing more; whoever takes over does."""
+        self._interrupted.set()
 
     async def release(self) -> None:
         """Save what can be saved, then forget."""
         await self._states.saved(now=True)
         self._states.forget()
+        self._interrupted.clear()
 
     async def _send(self, change: AlertTransition) -> bool:
-        """Return whether people were told, sooner or later."""
+        """Return whether people were told, sooner or later.
+
+        Raises:
+            Interrupted: they were not told yet, and may be by someone else.
+        """
         log.warning("Alert %s %s on %s: %s", change.rule, change.state, change.model, change.summary)
         if self._notifier is None:
             return True
         wait = 1.0
         while True:
+            if self._interrupted.is_set():
+                raise Interrupted("Sending a message")
             try:
                 await self._notifier.send(slack_message(change, self._dashboard_url))
                 return True
@@ -121,4 +138,4 @@ class NotifyStep:
                     return False
                 wait = min(max(wait * 2, error.retry_after), _LONGEST_WAIT)
                 log.warning("%s; trying again in %.0f s", error, wait)
-                await asyncio.sleep(wait)
+                await pause("Sending a message", wait, self._interrupted)

@@ -8,6 +8,7 @@ Order of durability:
 
 The run's id and the file's name follow from the alert, so a record that comes again (killed between 1 and 3, or a
 transition that was sent twice) finds the file, and sends the same run with the same id: a trainer takes it once.
+A folder that is full or not ours to write is waited for: alerts and messages go on meanwhile.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ import json
 import logging
 import os
 import re
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from inferwatch import topics
 from processors.dead_letters import read_or_bury
+from processors.errors import DatasetNotWritten, Interrupted
 from processors.producer import OutgoingRecord, RecordProducer
 from processors.records import AlertTransition, RetrainingRun, encode_records, id_from, model_key
 from processors.retry import until_it_works
@@ -43,32 +46,49 @@ class RetrainStep:
         self._settings = settings
         self._store = store
         self._producer = producer
+        self._interrupted = asyncio.Event()
 
     async def process(self, records: Sequence[Record]) -> bool:
-        """Write datasets and announce runs; durable when it returns."""
+        """Write datasets and announce runs; durable when it returns, unless it was interrupted."""
+        try:
+            outgoing = await self._outgoing(records)
+        except Interrupted as error:
+            log.warning("%s; it will come again", error)
+            return False
+        await until_it_works("Announcing retraining", lambda: self._producer.send(outgoing))
+        return not self._interrupted.is_set()
+
+    async def tick(self) -> bool:
+        """Nothing ever waits for durability but what was given up."""
+        return not self._interrupted.is_set()
+
+    def interrupt(self) -> None:
+        """Wait no longer for the folder or the store; whoever takes over may have others."""
+        self._interrupted.set()
+
+    async def release(self) -> None:
+        """Nothing is held."""
+        self._interrupted.clear()
+
+    async def _outgoing(self, records: Sequence[Record]) -> list[OutgoingRecord]:
         outgoing: list[OutgoingRecord] = []
         for record in records:
             for change in read_or_bury(record, AlertTransition, outgoing):
                 if change.retrain:
                     write = functools.partial(asyncio.to_thread, self._run, change)
-                    run = await until_it_works("Writing a dataset", write)
+                    run = await until_it_works("Writing a dataset", write, self._interrupted)
                     log.warning("Retraining of %s: %d conversations in %s", run.model, run.rows, run.dataset)
                     key = model_key(run.environment, run.model)
                     outgoing.append(OutgoingRecord(topics.RETRAINING, encode_records([run]), key))
-        await until_it_works("Announcing retraining", lambda: self._producer.send(outgoing))
-        return True
-
-    async def tick(self) -> bool:
-        """Nothing ever waits for durability."""
-        return True
-
-    async def release(self) -> None:
-        """Nothing is held."""
+        return outgoing
 
     def _run(self, change: AlertTransition) -> RetrainingRun:
         run_id = id_from("retraining", change.alert_id)
         path = self._settings.folder.resolve() / f"{file_name(change.environment, change.model)}-{run_id}.jsonl"
-        rows = _lines(path) if path.exists() else self._write(path, change)
+        try:
+            rows = _lines(path) if path.exists() else self._write(path, change)
+        except OSError as error:
+            raise DatasetNotWritten(str(path.parent), _reason(error)) from error
         return RetrainingRun(
             run_id=run_id,
             at=change.at,
@@ -99,9 +119,28 @@ class RetrainStep:
         return rows
 
 
+def require_writable(folder: Path) -> None:
+    """Create the folder of datasets and write to it.
+
+    Raises:
+        DatasetNotWritten: that does not work.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Rights alone say too little: a file system may be read-only, or full.
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"\n")
+    except OSError as error:
+        raise DatasetNotWritten(str(folder), _reason(error)) from error
+
+
 def file_name(environment: str, model: str) -> str:
     """Return a name for files of a model that no file system objects to and no path escapes from."""
     return re.sub(r"[^A-Za-z0-9._-]", "-", f"{environment}-{model}").lstrip(".-")[:100] or "model"
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__
 
 
 def _lines(path: Path) -> int:

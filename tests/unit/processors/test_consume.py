@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,6 +30,8 @@ class App:
     def __init__(self) -> None:
         self.on_partitions_revoked, self.on_before_shutdown = Signal(), Signal()
         self.crashed: list[BaseException] = []
+        self.flow_control = SimpleNamespace(is_active=lambda: True)
+        self.consumer_generation_id = 1
         self.consume: Any = None
         self.tick: Any = None
 
@@ -57,7 +59,9 @@ class Stream:
         for batch in self.batches:
             yield [
                 SimpleNamespace(
-                    message=SimpleNamespace(topic="t", partition=0, offset=offset, key=b"k\xff", value=b"v")
+                    message=SimpleNamespace(
+                        topic="t", partition=0, offset=offset, key=b"k\xff", value=b"v", generation_id=1
+                    )
                 )
                 for offset in batch
             ]
@@ -84,6 +88,9 @@ class Scripted:
 
     async def tick(self) -> bool:
         return self.ticks
+
+    def interrupt(self) -> None:
+        return
 
     async def release(self) -> None:
         self.released += 1
@@ -182,3 +189,57 @@ async def test_the_end_does_not_wait_for_ever_for_a_store_that_is_away(monkeypat
     consuming.cancel()
     await asyncio.gather(consuming, return_exceptions=True)
     assert (stream.acknowledged, step.released) == ([], 0)
+
+
+@pytest.mark.parametrize("signal", ["on_partitions_revoked", "on_before_shutdown"])
+async def test_a_step_that_waits_on_others_is_interrupted_before_it_is_released(signal: str) -> None:
+    class Waiting(Scripted):
+        def __init__(self) -> None:
+            super().__init__()
+            self.interrupted = asyncio.Event()
+
+        async def process(self, records: Sequence[Record]) -> bool:
+            await self.interrupted.wait()
+            return False
+
+        def interrupt(self) -> None:
+            self.interrupted.set()
+
+    stream, step = Stream([1]), Waiting()
+    app = attached(step)
+    consuming = asyncio.create_task(app.consume(stream))
+    await asyncio.sleep(0)
+    await asyncio.wait_for(getattr(app, signal).connected[0](), 1.0)
+    await consuming
+    await app.tick()
+    assert (stream.acknowledged, step.released) == ([], 1)
+
+
+@pytest.mark.parametrize(("active", "generation"), [(False, 1), (True, 2)], ids=["between", "after"])
+async def test_what_was_read_before_a_rebalance_is_not_processed_after_it(active: bool, generation: int) -> None:
+    stream, step = Stream([1], [2]), Scripted(True, True)
+    app = attached(step)
+    app.flow_control.is_active = lambda: active
+    app.consumer_generation_id = generation
+    await app.consume(stream)
+    assert (step.records, stream.acknowledged) == ([], [])
+
+
+async def test_four_consumers_that_cannot_finish_stop_in_less_than_eight_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waited: list[float] = []
+
+    async def never(call: Coroutine[Any, Any, None], seconds: float) -> None:
+        call.close()
+        waited.append(seconds)
+        raise TimeoutError
+
+    app = App()
+    for name in "abcd":
+        attach(app, Scripted(), name=name, topics=["t"], most=10, within=0.1)  # type: ignore[arg-type]  # a double
+    monkeypatch.setattr(asyncio, "wait_for", never)
+    for stop in app.on_before_shutdown.connected:
+        await stop()
+    assert len(waited) == 4
+    assert sum(waited) < 8

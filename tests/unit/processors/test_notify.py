@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -148,6 +149,68 @@ async def test_slack_that_is_away_is_waited_for_as_long_as_it_asks(waits: list[f
     assert await step(told).process(records([change("firing")]))
     assert waits == [2.0, 30.0, 60.0, 60.0]
     assert told.messages == ["Critical: errors"]
+
+
+class Outage(Told):
+    """Takes some messages, then none for an hour."""
+
+    def __init__(self, takes: int) -> None:
+        super().__init__()
+        self.takes = takes
+        self.asked = asyncio.Event()
+
+    async def send(self, payload: dict[str, Any]) -> None:
+        if len(self.messages) == self.takes:
+            self.asked.set()
+            raise NotDelivered("HTTP 503", 3600.0, final=False)
+        await super().send(payload)
+
+
+async def interrupted(one: NotifyStep, outage: Outage, batch: list[Record]) -> None:
+    processing = asyncio.create_task(one.process(batch))
+    await asyncio.wait_for(outage.asked.wait(), 5)
+    one.interrupt()
+    assert not await asyncio.wait_for(processing, 5)
+
+
+async def test_slack_that_is_away_does_not_hold_up_a_release_and_the_rest_comes_again() -> None:
+    store, outage = MemoryStateStore(), Outage(takes=1)
+    one = step(outage, store)
+    batch = records([change("firing", name) for name in "abc"])
+    await interrupted(one, outage, batch)
+    await one.release()
+    saved = store.load("notify", 0)
+    assert saved is not None
+    assert list(saved.offsets.values()) == [0]
+    told = Told()
+    assert await step(told, store).process(batch)
+    assert len(outage.messages) == 1
+    assert len(told.messages) == 2
+    outage.takes = 3
+    assert await one.process(records([change("firing", "d")], first=3))  # usable again
+    assert len(outage.messages) == 2
+
+
+async def test_nothing_is_durable_or_sent_between_an_interruption_and_the_release() -> None:
+    store, outage = MemoryStateStore(), Outage(takes=0)
+    one = step(outage, store)
+    await interrupted(one, outage, records([change("firing")]))
+    outage.takes = 9
+    assert not await one.tick()
+    assert not await one.process(records([change("firing", "b")], first=1))
+    assert outage.messages == []
+    saved = store.load("notify", 0)
+    assert saved is None or not saved.offsets
+
+
+async def test_a_record_that_was_sent_in_part_is_finished_without_repetition() -> None:
+    store, outage, told = MemoryStateStore(), Outage(takes=1), Told()
+    one = step(outage, store)
+    batch = [Record(topics.ALERTS, 0, 0, "", encode_records([change("firing", "a"), change("resolved", "a")]))]
+    await interrupted(one, outage, batch)
+    await one.release()
+    assert await step(told, store).process(batch)
+    assert (outage.messages, told.messages) == (["Critical: errors"], ["Resolved: errors"])
 
 
 async def test_a_message_that_is_refused_is_given_up_and_its_end_is_not_told(

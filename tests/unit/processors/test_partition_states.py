@@ -181,6 +181,22 @@ async def test_a_state_that_cannot_be_loaded_yet_is_waited_for(waits: list[float
     assert waits == [1.0, 2.0]
 
 
+async def test_records_behind_the_one_that_a_loop_was_left_at_are_not_saved_as_processed() -> None:
+    store, clock = MemoryStateStore(), HandClock()
+    held = states(store, clock, 0.0)
+    batch = [rec(1), rec(2), rec(3), rec(3, 1)]
+    for state, record in await held.unprocessed(batch):
+        if record.offset == 2:
+            break
+        state.values.append(record.offset)
+    assert await held.saved()
+    assert store.load("c", 0) == SavedState({"t/1": 1}, {"values": [1]})
+    assert store.load("c", 1) is None
+    again = states(store, clock, 0.0)
+    await add(again, batch)
+    assert sorted(state.values for state in again.all()) == [[1, 2, 3], [3]]
+
+
 async def test_forgotten_states_are_loaded_again() -> None:
     store, clock = MemoryStateStore(), HandClock()
     held = states(store, clock, 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
 from collections.abc import Iterator
@@ -13,11 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferwatch import topics
+from processors.app import check
+from processors.errors import DatasetNotWritten
 from processors.producer import MemoryProducer
 from processors.records import AlertTransition, RetrainingRun, decode_records, encode_records
 from processors.retrain import worker
 from processors.retrain.worker import RetrainStep, file_name
-from processors.settings import RetrainSettings
+from processors.settings import ProcessorSettings, RetrainSettings
 from processors.step import Record
 from storage.client import StoreSettings
 from storage.errors import StoreUnavailable
@@ -110,6 +113,55 @@ async def test_a_store_that_goes_away_in_the_middle_leaves_no_half_dataset(
     (run,) = runs(producer)
     assert (run.rows, len(dataset(run)), len(waits)) == (2, 2, 2)
     assert files(tmp_path) == [Path(run.dataset).name]
+
+
+async def test_a_folder_that_cannot_be_written_is_waited_for(
+    tmp_path: Path, stored: Stored, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, producer, sleep = tmp_path / "taken", MemoryProducer(), asyncio.sleep
+    folder.write_text("a file where the folder should be")
+
+    async def repaired_meanwhile(_seconds: float) -> None:
+        folder.unlink()
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", repaired_meanwhile)
+    assert await step(folder, producer).process([record(transition(retrain=True))])
+    (run,) = runs(producer)
+    assert run.rows == 2
+    assert f"{folder}: " in caplog.text
+    assert "INFERWATCH_RETRAINING_DIR" in caplog.text
+
+
+async def test_a_folder_that_stays_unwritable_does_not_hold_up_a_release(tmp_path: Path, stored: Stored) -> None:
+    (tmp_path / "taken").write_text("")
+    producer = MemoryProducer()
+    one = step(tmp_path / "taken", producer)
+    batch = [Record(topics.ALERTS, 0, 0, "", b"junk"), record(transition(retrain=True), offset=1)]
+    processing = asyncio.create_task(one.process(batch))
+    await asyncio.sleep(0)
+    one.interrupt()
+    assert not await asyncio.wait_for(processing, 5)
+    assert not await one.tick()
+    assert producer.records == []
+    await one.release()
+    (tmp_path / "taken").unlink()
+    assert await one.process(batch)
+    assert len(runs(producer)) == 1
+
+
+def test_a_folder_that_cannot_be_written_is_named_at_start(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    for folder in (tmp_path / "taken", tmp_path / "taken" / "below"):
+        with pytest.raises(DatasetNotWritten, match="INFERWATCH_RETRAINING_DIR") as caught:
+            check("alert", ProcessorSettings(retrain=RetrainSettings(folder)))
+        assert caught.value.path == str(folder)
+        assert caught.value.reason
+
+
+def test_the_folder_is_made_at_start_and_left_empty(tmp_path: Path) -> None:
+    check("alert", ProcessorSettings(retrain=RetrainSettings(tmp_path / "a" / "b")))
+    assert files(tmp_path / "a" / "b") == []
 
 
 async def test_what_is_no_transition_is_buried(tmp_path: Path, stored: Stored) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from processors.errors import DeliveryFailed
+from processors.errors import DatasetNotWritten, DeliveryFailed, Interrupted
 from processors.retry import until_it_works
 from storage.errors import StoreRefused, StoreUnavailable
 
@@ -39,3 +41,18 @@ async def test_what_will_not_pass_is_raised(waits: list[float]) -> None:
     with pytest.raises(StoreRefused, match="code 60"):
         await until_it_works("Writing", Flaky(StoreUnavailable("u", "busy"), StoreRefused(60, "no table")))
     assert len(waits) == 1
+
+
+async def test_a_wait_that_is_interrupted_ends_at_once() -> None:
+    interrupted = asyncio.Event()
+    waiting = asyncio.create_task(until_it_works("Writing", Flaky(StoreUnavailable("u", "busy", 3600.0)), interrupted))
+    await asyncio.sleep(0)
+    interrupted.set()
+    with pytest.raises(Interrupted, match="Writing"):
+        await asyncio.wait_for(waiting, 5)
+
+
+async def test_a_wait_that_nobody_interrupts_goes_on(waits: list[float]) -> None:
+    call = Flaky(DatasetNotWritten("/d", "No space left on device"))
+    assert await until_it_works("Writing", call, asyncio.Event()) == "done"
+    assert waits == [0.5]
