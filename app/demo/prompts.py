@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Final
 
 _BANKING: Final = (
@@ -83,9 +84,9 @@ def cooking(rng: random.Random) -> str:
     return rng.choice(_COOKING).format(food=rng.choice(_FOODS))
 
 
-def with_value(text: str, value: str, rng: random.Random) -> str:
+def with_values(text: str, values: Sequence[str], rng: random.Random) -> str:
     """Return a prompt that also says something personal."""
-    return text + rng.choice(_CONTACT).format(value=value)
+    return text + rng.choice(_CONTACT).format(value=" or ".join(values))
 
 
 def too_long(rng: random.Random, words: int = 6000) -> str:

@@ -25,19 +25,23 @@ _USUAL_SECONDS: Final = 45.0
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """Something that goes wrong in the traffic, the rule that must notice, and how long it may take at most."""
+    """Something that goes wrong in the traffic, the rule that must notice, and how long it may take at most.
+
+    It goes on for `lingers` seconds after it was noticed.
+    """
 
     name: str
     rule: str
     topic: Topic
     seconds: float
     says: str
+    lingers: float = 0.0
 
 
 def incidents(traffic: Traffic) -> tuple[Incident, ...]:
     """Return the three incidents of the demo, in order."""
     return (
-        Incident("pii", "pii-in-prompts", traffic.personal, 40.0, "every third prompt carries personal data"),
+        Incident("pii", "pii-in-prompts", traffic.personal, 40.0, "every other prompt carries personal data", 4.0),
         Incident("drift", "topic-drift", traffic.shifted, 60.0, "prompts are about cooking, not banking"),
         Incident("errors", "errors", traffic.too_long, 40.0, "every other prompt is longer than the context"),
     )
@@ -63,8 +67,9 @@ async def play(traffic: Traffic, ledger: Ledger, observer: Observer, say: Say, c
         traffic.topic = incident.topic
         rule = incident.rule
         noticed = await _until(functools.partial(_noticed, observer, rule, cause), incident.seconds * slowness)
-        traffic.topic = traffic.normal
         say(f"  noticed after {time.time() - cause:.1f} s" if noticed else "  not noticed")
+        await asyncio.sleep(incident.lingers)
+        traffic.topic = traffic.normal
 
 
 async def _until(condition: Callable[[], bool], seconds: float) -> bool:

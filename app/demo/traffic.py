@@ -60,12 +60,12 @@ class Traffic:
         return Question(prompts.banking(self._rng))
 
     def personal(self) -> Question:
-        """A question to a bank, every third with personal data in it."""
+        """A question to a bank, every other with personal data in it."""
         text = prompts.banking(self._rng)
-        if self._rng.random() > 1 / 3:
+        if self._rng.random() < 0.5:
             return Question(text)
-        value = next(self._values)
-        return Question(prompts.with_value(text, value.value, self._rng), (value,))
+        values = (next(self._values), next(self._values))
+        return Question(prompts.with_values(text, [value.value for value in values], self._rng), values)
 
     def shifted(self) -> Question:
         """A question about cooking."""

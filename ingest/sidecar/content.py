@@ -46,6 +46,10 @@ def json_object(body: bytes | None, whole: bool, where: str) -> dict[str, Any] |
         if not whole:
             return None
         raise ContentError(where, "not JSON") from error
+    except RecursionError as error:
+        if not whole:
+            return None
+        raise ContentError(where, "nested too deeply") from error
     if not isinstance(decoded, dict):
         raise ContentError(where, "not a JSON object")
     return decoded

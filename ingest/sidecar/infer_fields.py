@@ -137,6 +137,6 @@ def _given(inputs: Sequence[Tensor]) -> dict[str, Any]:
 def _json_parameters(text: str) -> dict[str, Any]:
     try:
         decoded = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return {}
     return decoded if isinstance(decoded, dict) else {}

@@ -14,7 +14,7 @@ MetricName = Literal[
     "inferwatch_sidecar_inferences_total",
     # Exchanges dropped because more waited to be parsed than `max_pending` or `max_pending_bytes` allow.
     "inferwatch_sidecar_unparsed_dropped_total",
-    # Exchanges that could not be parsed; their events were mirrored without content.
+    # Exchanges that could not be parsed; their events were mirrored without content, or not at all.
     "inferwatch_sidecar_parse_errors_total",
     # Errors inside the observation itself; the traffic they concern passed unobserved.
     "inferwatch_sidecar_observer_errors_total",

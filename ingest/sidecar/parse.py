@@ -10,7 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from inferwatch.errors import EventError
-from inferwatch.events import InferenceEvent
+from inferwatch.events import InferenceEvent, Message
+from inferwatch.truncation import shorten, without_torn_end
 from inferwatch.wire import decode_inference, encode_event
 from ingest.errors import ContentError
 from ingest.sidecar.content import join, response_pieces
@@ -57,12 +58,28 @@ def parse(exchange: Exchange, defaults: Defaults) -> InferenceEvent:
         ContentError: what passed is not what its route promises; `without_content` still makes an event of it.
     """
     fields = _PARSERS[exchange.route.kind](exchange)
-    return _event(exchange, defaults, {name: value for name, value in fields.items() if value is not None})
+    known = {name: value for name, value in fields.items() if value is not None}
+    if not exchange.response.whole and "output_messages" in known:
+        known["output_messages"] = tuple(map(_without_torn_ends, known["output_messages"]))
+    return _event(exchange, defaults, known)
 
 
 def without_content(exchange: Exchange, defaults: Defaults) -> InferenceEvent:
     """Return an event of what is known about an exchange without looking into its bodies."""
     return _event(exchange, defaults, {"content_unavailable": True})
+
+
+def _without_torn_ends(message: Message) -> Message:
+    """Return a message without what may be half of a value, in text joined from a stream that is not all there."""
+    parts = []
+    for part in message.parts:
+        changed = {
+            name: without_torn_end(value, len(value))
+            for name in ("content", "arguments")
+            if isinstance(value := getattr(part, name), str) and value
+        }
+        parts.append(msgspec.structs.replace(part, **changed))
+    return msgspec.structs.replace(message, parts=tuple(parts))
 
 
 def _event(exchange: Exchange, defaults: Defaults, fields: dict[str, Any]) -> InferenceEvent:
@@ -94,6 +111,8 @@ def _event(exchange: Exchange, defaults: Defaults, fields: dict[str, Any]) -> In
         return decode_inference(encode_event(event))
     except EventError as error:
         raise ContentError("event", error.reason) from error
+    except RecursionError as error:
+        raise ContentError("event", "nested too deeply") from error
 
 
 def _outcome(exchange: Exchange) -> dict[str, Any]:
@@ -104,7 +123,7 @@ def _outcome(exchange: Exchange) -> dict[str, Any]:
         return {
             "status": "cancelled" if cancelled else "error",
             "error_type": code,
-            "error_message": message[:_MESSAGE_CHARACTERS] or None,
+            "error_message": shorten(message, _MESSAGE_CHARACTERS) or None,
         }
     if exchange.outcome == "client_gone":
         return {"status": "cancelled", "error_type": "client_gone"}
@@ -123,11 +142,20 @@ def _error_message(exchange: Exchange) -> str:
     except ContentError:
         return ""
     try:
-        decoded = msgspec.json.decode(body)
+        return _message_in(msgspec.json.decode(body))
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return body.decode("utf-8", "replace")
-    if not isinstance(decoded, dict) or not decoded.get("error"):
-        return str(decoded.get("message") or decoded.get("detail") or "") if isinstance(decoded, dict) else ""
+        text = body.decode("utf-8", "replace")
+        return text if exchange.response.whole else without_torn_end(text, min(len(text), _MESSAGE_CHARACTERS))
+    except RecursionError:
+        # Reading it, or writing out what it nests, goes deeper than Python does.
+        return ""
+
+
+def _message_in(decoded: object) -> str:
+    if not isinstance(decoded, dict):
+        return ""
+    if not decoded.get("error"):
+        return str(decoded.get("message") or decoded.get("detail") or "")
     return error_of(decoded["error"])[1]
 
 

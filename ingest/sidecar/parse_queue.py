@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -74,7 +75,7 @@ class ParseQueue:
             self._filled.wait()
             self._closing.wait(_LINGER_SECONDS)
             while (exchange := self._take()) is not None:
-                self._record(self._event(exchange))
+                self._pass_on(exchange)
             if self._closing.is_set():
                 return
 
@@ -87,12 +88,27 @@ class ParseQueue:
             self._bytes -= exchange.held
             return exchange
 
+    def _pass_on(self, exchange: Exchange) -> None:
+        try:
+            self._record(self._event(exchange))
+        except Exception as error:
+            # The thread must outlive whatever one exchange does to it: without it nothing is observed any more.
+            self._counters.add("inferwatch_sidecar_parse_errors_total")
+            log.error("An inference of %r is not mirrored: %s", exchange.route.model, _without_message(error))
+
     def _event(self, exchange: Exchange) -> InferenceEvent:
         try:
             return parse(exchange, self._defaults)
         except ContentError as error:
             log.warning("An inference of %r is mirrored without content: %s", exchange.route.model, error)
-        except Exception:
-            log.exception("An inference of %r is mirrored without content", exchange.route.model)
+        except Exception as error:
+            model = exchange.route.model
+            log.error("An inference of %r is mirrored without content: %s", model, _without_message(error))
+        event = without_content(exchange, self._defaults)
         self._counters.add("inferwatch_sidecar_parse_errors_total")
-        return without_content(exchange, self._defaults)
+        return event
+
+
+def _without_message(error: Exception) -> str:
+    """Return what an error is and where it came from; its message may quote content."""
+    return f"{type(error).__name__}, raised by\n{''.join(traceback.format_tb(error.__traceback__, limit=-3))}"

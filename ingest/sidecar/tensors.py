@@ -81,7 +81,10 @@ def from_values(name: str, datatype: str, shape: Sequence[int], data: object) ->
         ContentError: the values are neither numbers nor text throughout.
     """
     dimensions = tuple(int(size) for size in shape)
-    flat = list(_flat(data))
+    try:
+        flat = list(_flat(data))
+    except RecursionError as error:
+        raise ContentError(f"tensor {name}", "nested too deeply") from error
     if datatype == "BYTES":
         texts = tuple(_text(item) if isinstance(item, bytes) else str(item) for item in flat)
         return Tensor(name, datatype, dimensions, texts=texts)

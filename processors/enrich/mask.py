@@ -77,8 +77,8 @@ class Masker:
     def _masked(self, value: str) -> str:
         return mask(value, self._scanner.scan(value)) if value else value
 
-    def mask_event(self, event: InferenceEvent) -> MaskedText:
-        """Return everything an event says in free text, masked."""
+    def mask_event(self, event: InferenceEvent, most: int | None = None) -> MaskedText:
+        """Return everything an event says in free text, masked; then text parts are cut to `most` characters."""
         hits: Counter[tuple[str, str]] = Counter()
 
         def text(value: str, place: str) -> str:
@@ -93,15 +93,21 @@ class Masker:
                 return {text(str(key), place): deep(item, place) for key, item in value.items()}
             if isinstance(value, list | tuple):
                 return [deep(item, place) for item in value]
-            if isinstance(value, int) and abs(value) >= _SHORTEST_NUMBER:
-                return text(str(value), place) if self._scanner.scan(str(value)) else value
+            if isinstance(value, int | float) and abs(value) >= _SHORTEST_NUMBER and _is_whole(value):
+                # An encoder may write an integer as a float, `4111111111111111.0`.
+                written = str(int(value))
+                return text(written, place) if self._scanner.scan(written) else value
             if value is None or isinstance(value, bool | int | float):
                 return value
             # Whatever else a decoder may come to return must not pass unseen.
             return text(str(value), place)
 
         def messages(given: tuple[Message, ...], place: str) -> str:
-            return _json.encode(deep(msgspec.to_builtins(given), place)).decode() if given else ""
+            masked = deep(msgspec.to_builtins(given), place)
+            for part in (part for message in masked for part in message.get("parts", ())):
+                if part.get("content"):
+                    part["content"] = part["content"][:most]
+            return _json.encode(masked).decode() if masked else ""
 
         return MaskedText(
             input_messages=messages(event.input_messages, "input"),
@@ -121,3 +127,7 @@ class Masker:
         if not user:
             return ""
         return hmac.new(self._secret, user.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def _is_whole(number: int | float) -> bool:
+    return isinstance(number, int) or number.is_integer()

@@ -51,7 +51,7 @@ class Pipeline:
             reason = invalid_because(event, now, self._settings.past_days, self._settings.future_seconds)
             if reason is None:
                 try:
-                    batch.items.append(self._enrich_one(position, truncate(event, MOST_TEXT_CHARACTERS)))
+                    batch.items.append(self._enrich_one(position, event))
                     continue
                 except RecursionError:
                     reason = "nested too deeply"
@@ -60,6 +60,9 @@ class Pipeline:
 
     def _enrich_one(self, position: Position, event: InferenceEvent) -> Enriched:
         event = self._masker.mask_names(event)
+        # Before anything is cut: half of a value is not recognised any more.
+        text = self._masker.mask_event(event, MOST_TEXT_CHARACTERS)
+        event = truncate(event, MOST_TEXT_CHARACTERS)
         tokens = count_tokens(event)
         # What a failed request is not known to have used, it is not charged for.
         unknown = 0 if event.status == "error" else None
@@ -77,6 +80,6 @@ class Pipeline:
             cost=cost,
             price=price,
             time_per_output_token=time_per_output_token(event.duration, event.time_to_first_token, tokens.output),
-            text=self._masker.mask_event(event),
+            text=text,
             user=self._masker.hash_user(event.user),
         )

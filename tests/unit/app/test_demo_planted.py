@@ -19,15 +19,17 @@ seeds = st.integers(0, 2**32)
 
 @settings(max_examples=60)
 @given(seeds)
-def test_a_planted_value_is_recognised_as_its_type_in_any_prompt(seed: int) -> None:
+def test_planted_values_are_recognised_as_their_types_in_any_prompt(seed: int) -> None:
     rng = random.Random(seed)
-    for planted in itertools.islice(values(rng), 25):
-        text = prompts.with_value(prompts.banking(rng), planted.value, rng)
-        (span,) = SCANNER.scan(text)
-        assert (span.entity_type, text[span.start : span.end]) == (planted.entity_type, planted.value)
+    made = list(itertools.islice(values(rng), 26))
+    for one, other in itertools.pairwise(made):
+        text = prompts.with_values(prompts.banking(rng), [one.value, other.value], rng)
+        found = [(span.entity_type, text[span.start : span.end]) for span in SCANNER.scan(text)]
+        assert found == [(one.entity_type, one.value), (other.entity_type, other.value)]
         masked = SCANNER.mask(text)
-        assert planted.value not in masked
-        assert f"<{planted.entity_type}>" in masked
+        assert one.value not in masked
+        assert other.value not in masked
+        assert f"<{one.entity_type}>" in masked
 
 
 @given(seeds)

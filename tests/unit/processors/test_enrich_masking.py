@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from inferwatch import InferenceEvent, Message, Part, TensorSummary, text_message
+from inferwatch import InferenceEvent, Message, Part, TensorSummary, Truncation, text_message
 from processors.enrich.decode import SourceRecord
 from processors.enrich.mask import Masker
+from processors.enrich.pipeline import MOST_TEXT_CHARACTERS
 from processors.enrich.rows import columns_of
 from processors.enrich.worker import measurement_waves
 from tests.unit.processors.makers import NOW, SCANNER, TOPIC_ID, event, pipeline, record
@@ -135,3 +136,32 @@ def test_a_value_in_any_field_reaches_neither_row_nor_measurement(field: str) ->
     assert len(batch.items) == 1
     assert EMAIL not in repr(columns_of(batch.items, TOPIC_ID, NOW))
     assert EMAIL not in repr(measurement_waves(batch.items, TOPIC_ID))
+
+
+@pytest.mark.parametrize(("value", "kind"), [(EMAIL, "EMAIL_ADDRESS"), (CARD, "CREDIT_CARD")])
+@pytest.mark.parametrize("over", range(1, 20, 6))
+def test_a_value_across_the_place_where_text_is_cut_is_masked_before_the_cut(value: str, kind: str, over: int) -> None:
+    start = "x" * (MOST_TEXT_CHARACTERS - over - 1)
+    said = f"{start} {value} and more"
+    one = event(input_messages=(text_message("user", said),))
+    (item,) = pipeline().enrich([SourceRecord(0, 0, record(one).value)], NOW).items
+    (stored,) = (part["content"] for part in json.loads(item.text.input_messages)[0]["parts"])
+    assert stored == f"{start} <{kind}> and more"[:MOST_TEXT_CHARACTERS]
+    assert item.event.truncated is not None
+    assert item.event.truncated.input_characters == len(said)
+
+
+def test_text_that_is_said_to_be_cut_is_still_not_stored_beyond_the_most() -> None:
+    one = event(
+        input_messages=(text_message("user", "x" * (MOST_TEXT_CHARACTERS + 9)),),
+        truncated=Truncation(input_characters=10**6),
+    )
+    (item,) = pipeline().enrich([SourceRecord(0, 0, record(one).value)], NOW).items
+    assert len(json.loads(item.text.input_messages)[0]["parts"][0]["content"]) == MOST_TEXT_CHARACTERS
+    assert item.event.truncated == one.truncated
+
+
+def test_a_card_that_is_a_whole_float_is_masked_and_other_floats_are_left() -> None:
+    left = {"seed": 2.0**62, "huge": 1e300, "part": 411111111111.5, "low": 0.7}
+    masked = MASKER.mask_event(event(parameters={"card": 4111111111111111.0, **left}))
+    assert json.loads(masked.parameters) == {"card": "<CREDIT_CARD>", **left}

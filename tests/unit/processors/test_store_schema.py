@@ -111,9 +111,9 @@ def test_an_unknown_model_has_a_cost_of_null() -> None:
 
 
 def test_truncated_text_counts_with_its_original_length() -> None:
-    one = event(input_messages=(text_message("user", "x" * 70_000),))
+    one = event(input_messages=(text_message("user", "word, " * 11_667),))
     columns = columns_of(pipeline().enrich([SourceRecord(0, 0, record(one).value)], NOW).items, TOPIC_ID, NOW)
-    assert (columns["input_characters"], columns["truncated"]) == ([70_000], [True])
+    assert (columns["input_characters"], columns["truncated"]) == ([70_002], [True])
     assert len(json.loads(columns["input_messages"][0])[0]["parts"][0]["content"]) == 65_536
 
 

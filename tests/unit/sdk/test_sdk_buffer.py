@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from types import FrameType
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import inferwatch.buffer as buffer_module
 from inferwatch import Message, Part, text_message
 from inferwatch.buffer import EventBuffer, text_size
 from tests.unit.sdk.events import event
@@ -78,3 +83,39 @@ def test_a_waiting_thread_is_woken_and_then_waits_again() -> None:
     assert buffer.wait(0)
     assert buffer.take(1) == []
     assert not buffer.wait(0)
+
+
+@pytest.mark.parametrize("step", ["put", "take", "wait", "wake"])
+def test_an_event_put_wherever_the_lock_is_held_does_not_hang(step: str) -> None:
+    buffer = EventBuffer(5, 1 << 30)
+
+    def again(frame: FrameType, *_: object) -> None:
+        # The tracer stands in for the garbage collector, which may run at any line, also of the standard library.
+        if frame.f_code.co_filename in (buffer_module.__file__, threading.__file__):
+            sys.settrace(None)
+            buffer.put(event())
+            sys.settrace(trace)
+
+    def trace(frame: FrameType, *_: object) -> Any:
+        again(frame)
+        return trace
+
+    def run() -> None:
+        call = {
+            "put": lambda: buffer.put(event()),
+            "take": lambda: buffer.take(5),
+            "wait": lambda: buffer.wait(0),
+            "wake": buffer.wake,
+        }[step]
+        sys.settrace(trace)
+        try:
+            call()
+        finally:
+            sys.settrace(None)
+
+    running = threading.Thread(target=run, daemon=True)
+    running.start()
+    running.join(10.0)
+    assert not running.is_alive(), "it waits for a lock that it holds"
+    assert buffer.recorded > 1
+    assert buffer.wait(0)

@@ -109,10 +109,10 @@ def test_a_record_is_closed_by_number_and_by_size() -> None:
 
 def test_long_text_is_cut_before_it_is_sent() -> None:
     made, make = memory()
-    with mirroring(make, max_text_characters=5) as mirror:
-        mirror.record(event(input_messages=(text_message("user", "x" * 50),)))
+    with mirroring(make, max_text_characters=12) as mirror:
+        mirror.record(event(input_messages=(text_message("user", "said Ann, " * 5),)))
     sent = decode_inference(made[0].records[0])
-    assert sent.input_messages[0].parts[0].content == "xxxxx"
+    assert sent.input_messages[0].parts[0].content == "said Ann, …"
     assert sent.truncated is not None
     assert sent.truncated.input_characters == 50
 
@@ -239,3 +239,29 @@ def test_the_settings_reach_the_transport() -> None:
     mirror.close()
     assert given == [mirror.settings]
     assert given[0].kafka == {"security.protocol": "SSL"}
+
+
+def test_an_event_recorded_while_the_thread_is_made_neither_hangs_nor_starts_a_second_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, make = memory()
+    # Neither the test nor the end of the process may wait for a mirror that hangs.
+    monkeypatch.setattr("atexit.register", lambda _: None)
+    mirror = Mirror("nowhere:9", transport=lambda _, report: make(report), linger=0.0)
+    real = threading.Thread
+    caller = real(target=lambda: mirror.record(event(event_id="outer")), daemon=True)
+    recorded: list[str] = []
+
+    def thread(*args: Any, **named: Any) -> threading.Thread:
+        # As the garbage collector does where it ends a generator that was timing an inference.
+        if not recorded:
+            recorded.append("inner")
+            mirror.record(event(event_id="inner"))
+        return real(*args, **named)
+
+    monkeypatch.setattr(threading, "Thread", thread)
+    caller.start()
+    caller.join(10.0)
+    assert not caller.is_alive(), "it waits for a lock that it holds"
+    mirror.close()
+    assert [ids(transport.records) for transport in made] == [["inner", "outer"]]

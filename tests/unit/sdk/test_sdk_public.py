@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import inferwatch
 from inferwatch import InferenceEvent, Message, MirrorSettings, Part, SettingError, new_event_id, text_message
 from inferwatch.semconv import ATTRIBUTE_OF_FIELD
-from inferwatch.truncation import truncate
+from inferwatch.truncation import CUT_MARK, shorten, truncate, without_torn_end
 from tests.unit.sdk.events import event
 
 
@@ -88,8 +88,8 @@ def test_truncation_cuts_every_part_and_keeps_the_lengths(asked: list[str], made
     if all(len(text) <= most for text in asked + made):
         assert cut is whole
         return
-    assert [part.content for part in cut.input_messages[0].parts] == [text[:most] for text in asked]
-    assert [message.parts[0].content for message in cut.output_messages] == [text[:most] for text in made]
+    assert [part.content for part in cut.input_messages[0].parts] == [shorten(text, most) for text in asked]
+    assert [message.parts[0].content for message in cut.output_messages] == [shorten(text, most) for text in made]
     assert cut.truncated is not None
     assert cut.truncated.input_characters == sum(map(len, asked))
     assert cut.truncated.output_characters == sum(map(len, made))
@@ -98,5 +98,42 @@ def test_truncation_cuts_every_part_and_keeps_the_lengths(asked: list[str], made
 
 def test_a_part_without_text_is_left_alone() -> None:
     call = Part(type="tool_call", name="f", arguments={"a": 1})
-    cut = truncate(event(input_messages=(Message(role="user", parts=(call, Part(type="text", content="abc"))),)), 2)
-    assert cut.input_messages[0].parts == (call, Part(type="text", content="ab"))
+    cut = truncate(event(input_messages=(Message(role="user", parts=(call, Part(type="text", content="a\nbc"))),)), 3)
+    assert cut.input_messages[0].parts == (call, Part(type="text", content="a\n…"))
+
+
+VALUES = [
+    "alice.smith@example.org",
+    "4111 1111 1111 1111",
+    "4111111111111111",
+    "GB29 NWBK 6016 1331 9268 19",
+    "078-05-1120",
+    "+44 20 7946 0958",
+    "(555)  123 - 4567",
+    "AKIAIOSFODNN7EXAMPLE",
+    "eyJhbGciOiJIUzI1NiJ9." + "a" * 500 + ".c2ln",
+]
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_a_cut_never_leaves_a_part_of_a_personal_value(value: str) -> None:
+    before, text = "please note it ", f"please note it {value} before anything else is said about it"
+    for most in range(1, len(text)):
+        kept = without_torn_end(text, most)
+        assert len(kept) <= most
+        assert kept.endswith(CUT_MARK)
+        left = kept.removesuffix(CUT_MARK)
+        assert text.startswith(left)
+        assert value in left or before.startswith(left), most
+
+
+@given(st.text(alphabet="ab1@ .,\n中文。", max_size=60), st.integers(1, 60))
+def test_a_cut_is_a_beginning_of_the_text_and_never_longer_than_asked(text: str, most: int) -> None:
+    kept = shorten(text, most)
+    assert len(kept) <= most
+    assert kept == text if len(text) <= most else text.startswith(kept.removesuffix(CUT_MARK))
+
+
+@pytest.mark.parametrize("text", ["word " * 100, "one, 2, " * 60, "1 2 3 4\n" * 60, "中文没有空格" * 80])
+def test_a_cut_loses_little_of_ordinary_text(text: str) -> None:
+    assert 180 < len(without_torn_end(text, 200)) <= 200

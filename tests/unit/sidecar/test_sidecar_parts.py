@@ -9,16 +9,16 @@ from inferwatch.events import InferenceEvent
 from ingest.errors import SettingError
 from ingest.sidecar.exchange import Capture, Exchange, Route
 from ingest.sidecar.metrics import METRIC_NAMES, Counters, exposition
-from ingest.sidecar.parse import Defaults
+from ingest.sidecar.parse import Defaults, parse
 from ingest.sidecar.parse_queue import ParseQueue
 from ingest.sidecar.settings import SidecarSettings, split_address
 
 
-def exchange(number: int, size: int = 10) -> Exchange:
+def exchange(number: int, size: int = 10, answer: bytes = b'{"text_output":"y"}', code: str = "200") -> Exchange:
     request, response = Capture(1 << 20), Capture(1 << 20)
     request.add(0.0, b'{"text_input":"' + b"x" * size + b'"}')
-    response.add(1.0, b'{"text_output":"y"}')
-    return Exchange(str(number), Route("generate", "m"), {}, 0.0, 0.0, request, response, {}, "200", ended=1.0)
+    response.add(1.0, answer)
+    return Exchange(str(number), Route("generate", "m"), {}, 0.0, 0.0, request, response, {}, code, ended=1.0)
 
 
 def queue_of(events: list[InferenceEvent], **bounds: int) -> tuple[ParseQueue, Counters]:
@@ -65,6 +65,41 @@ def test_an_exchange_that_breaks_the_parser_becomes_an_event_without_content(
     assert [(event.event_id, event.content_unavailable) for event in events] == [("1", True)]
     assert counters["inferwatch_sidecar_parse_errors_total"] == 1
     assert not any(thread.name == "inferwatch-parse" for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("depth", [500, 900, 5_000, 50_000])
+@pytest.mark.parametrize("form", [(b"[", b"]"), (b'{"error":', b"}"), (b'{"error":[', b"]}"), (b'{"detail":[', b"]}")])
+def test_an_error_nested_deeply_costs_its_message_and_nothing_else(depth: int, form: tuple[bytes, bytes]) -> None:
+    events: list[InferenceEvent] = []
+    queue, _ = queue_of(events)
+    queue.start()
+    queue.put(exchange(1, answer=form[0] * depth + form[1] * depth, code="500"))
+    queue.put(exchange(2))
+    queue.close(10.0)
+    assert [(event.event_id, event.status) for event in events] == [("1", "error"), ("2", "ok")]
+
+
+def test_an_exchange_of_which_no_event_can_be_made_is_counted_and_the_next_ones_are_parsed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(exchange: Exchange, defaults: Defaults) -> InferenceEvent:
+        if exchange.event_id == "1":
+            quoted = "ann@example.com"
+            raise RecursionError(quoted)
+        return parse(exchange, defaults)
+
+    monkeypatch.setattr("ingest.sidecar.parse_queue.parse", broken)
+    monkeypatch.setattr("ingest.sidecar.parse_queue.without_content", broken)
+    events: list[InferenceEvent] = []
+    queue, counters = queue_of(events)
+    queue.start()
+    for number in range(3):
+        queue.put(exchange(number))
+    queue.close(10.0)
+    assert [event.event_id for event in events] == ["0", "2"]
+    assert counters["inferwatch_sidecar_parse_errors_total"] == 1
+    assert "is not mirrored: RecursionError" in caplog.text
+    assert "ann@example.com" not in caplog.text
 
 
 @pytest.mark.parametrize(

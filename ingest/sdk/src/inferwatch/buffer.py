@@ -39,8 +39,11 @@ class EventBuffer:
         self._max_bytes = max_bytes
         self._events: deque[tuple[InferenceEvent, int]] = deque()
         self._bytes = 0
-        self._lock = threading.Lock()
-        self._filled = threading.Event()
+        # Re-entrant, and no `threading.Event`, whose lock is not: the garbage collector may run anywhere in here, and
+        # where it ends an abandoned generator that was timing an inference, the same thread comes back to `put`.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._filled = False
         self.recorded = 0
         self.dropped = 0
 
@@ -55,25 +58,33 @@ class EventBuffer:
                 _, gone = self._events.popleft()
                 self._bytes -= gone
                 self.dropped += 1
-        if not self._filled.is_set():
-            self._filled.set()
+            self.wake()
 
     def take(self, most: int) -> list[InferenceEvent]:
         """Remove and return up to `most` events, oldest first."""
+        taken: list[InferenceEvent] = []
         with self._lock:
-            taken = [self._events.popleft() for _ in range(min(most, len(self._events)))]
-            self._bytes -= sum(size for _, size in taken)
+            while len(taken) < most and self._events:
+                event, size = self._events.popleft()
+                self._bytes -= size
+                taken.append(event)
             if not self._events:
-                self._filled.clear()
-        return [event for event, _ in taken]
+                self._filled = False
+        return taken
 
     def wait(self, timeout: float) -> bool:
         """Wait until there is an event, at most `timeout` seconds; return whether there is."""
-        return self._filled.wait(timeout)
+        with self._changed:
+            if not self._filled:
+                self._changed.wait(timeout)
+            return self._filled
 
     def wake(self) -> None:
         """Let a waiting thread look around, although nothing may have come."""
-        self._filled.set()
+        with self._changed:
+            if not self._filled:
+                self._filled = True
+                self._changed.notify_all()
 
     def __len__(self) -> int:
         return len(self._events)

@@ -68,7 +68,8 @@ class Mirror:
 
     def _reset(self) -> None:
         # In a forked child the parent's lock may be held for ever, and its events are the parent's to send.
-        self._start_lock = threading.Lock()
+        # Re-entrant: under it the garbage collector may end a generator that was timing an inference, which records it.
+        self._start_lock = threading.RLock()
         self._buffer = EventBuffer(self.settings.max_events, self.settings.max_bytes)
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
@@ -115,8 +116,9 @@ class Mirror:
             self._closing.set()
             self._buffer.wake()
             thread.join(self.settings.flush_timeout + 1.0)
-            self._thread = None
+            # In this order: whoever starts the next thread, be it from within these lines, gives it the new event.
             self._closing = threading.Event()
+            self._thread = None
 
     def __enter__(self) -> Mirror:
         return self
@@ -131,10 +133,12 @@ class Mirror:
 
     def _start(self) -> None:
         with self._start_lock:
+            arguments = (self._buffer, self._closing)
+            thread = threading.Thread(target=self._run, args=arguments, name="inferwatch", daemon=True)
+            # Looked at last: making a thread may have brought this one here a second time.
             if self._thread is None:
-                arguments = (self._buffer, self._closing)
-                self._thread = threading.Thread(target=self._run, args=arguments, name="inferwatch", daemon=True)
-                self._thread.start()
+                self._thread = thread
+                thread.start()
 
     def _run(self, buffer: EventBuffer, closing: threading.Event) -> None:
         while True:

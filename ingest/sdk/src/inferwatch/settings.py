@@ -18,7 +18,7 @@ class MirrorSettings:
         team: who pays.
         max_events: events held in memory before the oldest are dropped.
         max_bytes: text held in memory, roughly, before the oldest events are dropped.
-        max_text_characters: text of one message part beyond this is cut and its original length kept.
+        max_text_characters: text of one message part beyond this is cut, between words, and its original length kept.
         events_per_record: most events in one Kafka record.
         record_bytes: a record is closed once it holds this many bytes.
         linger: seconds an event may wait for others to share its record.
