@@ -16,18 +16,16 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from app import settings as settings_module
-from app.demo import audit
 from app.demo.clients import Clients
 from app.demo.ledger import Ledger
 from app.demo.observer import Observer, Seen
-from app.demo.report import Report, alerts_of, freshness_of, latency_of, sources_of
+from app.demo.report import Report
 from app.demo.scenario import REFERENCE_EVENTS, WINDOW_EVENTS, play
-from app.demo.topic import mirrored
 from app.demo.traffic import Traffic
+from app.demo.verdict import verdict
 from app.errors import AppError, FolderNotEmpty
 from app.local.stack import Stack, StackSettings, choose_broker, configure
 from inferwatch import Mirror
-from storage.client import connect
 from storage.errors import StorageError
 
 Say = Callable[[str], None]
@@ -85,7 +83,7 @@ def once(environ: Mapping[str, str], data_dir: Path | None, say: Say) -> Report:
             say(f"Everything runs after {time.monotonic() - started:.1f} s")
             ledger, seen = _run(stack, _traffic(settings, stack, say, go_on=False))
             say("Comparing what was sent with what is stored")
-            report = _report(settings, ledger, seen)
+            report = verdict(settings, ledger, seen)
         say(f"Stopped after {time.monotonic() - started:.1f} s")
         if report.passed and data_dir is None:
             kept.pop_all()
@@ -209,48 +207,3 @@ async def _all_stored(ledger: Ledger, observer: Observer) -> None:
         if time.monotonic() > deadline:
             return
         await asyncio.sleep(0.1)
-
-
-def _report(settings: StackSettings, ledger: Ledger, seen: Seen) -> Report:
-    client = connect(settings.loaded.store)
-    try:
-        stored = audit.stored_rows(client)
-        sources = sources_of(ledger, mirrored(settings.loaded.kafka), stored)
-        planted = ledger.planted()
-        in_clear = audit.found_in_clear(client, [value.value for value in planted])
-        rolled_up = audit.rolled_up(client)
-        runs = audit.retraining_runs(client)
-        return Report(
-            sources=sources,
-            lost=sum(row["lost"] for row in sources.values()) + max(len(stored) - rolled_up, 0),
-            repeated=sum(row["duplicated"] for row in sources.values()) + max(rolled_up - len(stored), 0),
-            unmasked=len(in_clear),
-            missing=_missing(ledger, seen, sources, runs),
-            latency=latency_of(ledger.entries, stored),
-            cost=audit.cost(client),
-            pii={"hits": audit.pii_hits(client), "planted": len(planted), "found_in_clear": len(in_clear)},
-            alerts=alerts_of(ledger, seen),
-            retraining=runs,
-            freshness=freshness_of(ledger, seen),
-        )
-    finally:
-        client.close()
-
-
-def _missing(
-    ledger: Ledger, seen: Seen, sources: Mapping[str, Mapping[str, int]], runs: list[dict[str, object]]
-) -> list[str]:
-    """Return, in words, what should have happened and did not."""
-    missing = [f"traffic from {name}" for name in ("sdk", "sidecar-http", "sidecar-grpc") if name not in sources]
-    for name, row in sources.items():
-        if row["unasked"]:
-            missing.append(f"the making of {row['unasked']} stored events of {name}")
-        astray = row["made"] - row["lost"] - row["stored"]
-        if astray:
-            missing.append(f"the right source of {astray} stored events of {name}")
-    for rule, cause in ledger.incidents.items():
-        if seen.alert_at(rule, cause) is None:
-            missing.append(f"a message about {rule}")
-    if not any(Path(str(run["dataset"])).is_file() and run["rows"] for run in runs):
-        missing.append("a retraining run with a dataset")
-    return missing

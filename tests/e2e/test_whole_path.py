@@ -19,7 +19,7 @@ from playwright.sync_api import Page, expect
 from app.local.stack import Stack, StackSettings, configure
 from inferwatch import Mirror
 from tests.support.needs import need_kafka
-from tests.support.workers import wait_for
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_MS = 60_000

@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,17 +16,9 @@ from urllib.request import urlopen
 
 from storage.client import StoreSettings
 from tests.support.triton import free_ports
+from tests.support.waiting import DEADLINE, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE = 90.0
-
-
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = DEADLINE) -> None:
-    """Wait for a condition, failing after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
-        time.sleep(0.05)
 
 
 @dataclass

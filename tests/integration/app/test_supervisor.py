@@ -12,7 +12,7 @@ import pytest
 
 from app.errors import ServiceFailed
 from app.local.supervisor import Service, Supervisor
-from tests.support.workers import wait_for
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 

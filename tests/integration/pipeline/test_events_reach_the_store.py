@@ -17,7 +17,8 @@ from confluent_kafka import Consumer, Producer
 from inferwatch import Mirror, new_event_id, topics
 from storage.client import StoreSettings, connect
 from tests.support.kafka import RunningKafka
-from tests.support.workers import Worker, running_worker, variables_for, wait_for
+from tests.support.waiting import wait_for
+from tests.support.workers import Worker, running_worker, variables_for
 
 
 @pytest.fixture

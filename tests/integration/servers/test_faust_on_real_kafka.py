@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,16 +17,10 @@ from confluent_kafka import Consumer, Producer
 
 from tests.support.kafka import running_kafka
 from tests.support.needs import need_kafka
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 DEADLINE = 60.0
-
-
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = DEADLINE) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.02)
 
 
 @contextmanager

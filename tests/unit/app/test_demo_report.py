@@ -13,7 +13,7 @@ from app.demo.ledger import Entry, Ledger
 from app.demo.observer import Seen
 from app.demo.planted import Planted
 from app.demo.report import Report, alerts_of, as_text, freshness_of, latency_of, sources_of
-from app.demo.run import _missing
+from app.demo.verdict import missing_of
 
 
 def entry(event_id: str, source: str = "sdk", **fields: Any) -> Entry:
@@ -134,7 +134,7 @@ ALL = {"sdk": ROW, "sidecar-http": ROW, "sidecar-grpc": ROW}
 def test_what_did_not_happen_is_named() -> None:
     ledger = Ledger(incidents={"errors": 100.0, "pii-in-prompts": 110.0})
     without = {"sdk": {**ROW, "unasked": 2}, "sidecar-grpc": ROW}
-    assert _missing(ledger, SEEN, without, [{"dataset": "/no/such/file", "rows": 5}]) == [
+    assert missing_of(ledger, SEEN, without, [{"dataset": "/no/such/file", "rows": 5}]) == [
         "traffic from sidecar-http",
         "the making of 2 stored events of sdk",
         "a message about pii-in-prompts",
