@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
+
+from inferwatch.clock import Clock
+from processors.partitions import PartitionStates
+from storage.state import StateStore
 
 
 class OfModel(Protocol):
@@ -74,3 +78,24 @@ class ModelStates(Generic[M]):
             state = restored(part)
             self._models[state.environment, state.model] = state
         return self
+
+
+def states_by_model(
+    component: str,
+    store: StateStore,
+    clock: Clock,
+    seconds: float,
+    topic_ids: Mapping[str, str],
+    new: Callable[[str, str], M],
+    restored: Callable[[dict[str, Any]], M],
+) -> PartitionStates[ModelStates[M]]:
+    """Return the partitions' states of a component that has one state a model; see `PartitionStates`."""
+    return PartitionStates(
+        component,
+        store,
+        clock,
+        seconds,
+        topic_ids,
+        lambda: ModelStates(new),
+        lambda saved: ModelStates(new).restore(saved, restored),
+    )

@@ -20,8 +20,7 @@ from inferwatch.clock import Clock
 from processors.alert.engine import ModelAlerts
 from processors.alert.rules import Rule
 from processors.dead_letters import read_or_bury
-from processors.models import ModelStates, by_model
-from processors.partitions import PartitionStates
+from processors.models import by_model, states_by_model
 from processors.producer import OutgoingRecord, RecordProducer
 from processors.records import (
     AlertTransition,
@@ -50,19 +49,16 @@ class AlertStep:
         topic_ids: Mapping[str, str],
         clock: Clock,
     ) -> None:
-        def new_state() -> ModelStates[ModelAlerts]:
-            return ModelStates(lambda environment, model: ModelAlerts(rules, environment, model))
-
         self._producer = producer
         self._clock = clock
-        self._states = PartitionStates(
+        self._states = states_by_model(
             COMPONENT,
             store,
             clock,
             settings.snapshot_seconds,
             topic_ids,
-            new_state,
-            lambda saved: new_state().restore(saved, lambda part: ModelAlerts.restored(part, rules)),
+            lambda environment, model: ModelAlerts(rules, environment, model),
+            lambda part: ModelAlerts.restored(part, rules),
         )
 
     async def process(self, records: Sequence[Record]) -> bool:

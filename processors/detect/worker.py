@@ -18,8 +18,7 @@ from inferwatch import topics
 from inferwatch.clock import Clock
 from processors.dead_letters import read_or_bury
 from processors.detect.model import ModelWatch
-from processors.models import ModelStates, by_model
-from processors.partitions import PartitionStates
+from processors.models import by_model, states_by_model
 from processors.producer import OutgoingRecord, RecordProducer
 from processors.records import DetectionRecord, EmbeddingSample, Measurement, encode_records, model_key
 from processors.retry import until_it_works
@@ -41,18 +40,15 @@ class DetectStep:
         topic_ids: Mapping[str, str],
         clock: Clock,
     ) -> None:
-        def new_state() -> ModelStates[ModelWatch]:
-            return ModelStates(lambda environment, model: ModelWatch(settings, environment, model))
-
         self._producer = producer
-        self._states = PartitionStates(
+        self._states = states_by_model(
             COMPONENT,
             store,
             clock,
             settings.snapshot_seconds,
             topic_ids,
-            new_state,
-            lambda saved: new_state().restore(saved, lambda part: ModelWatch.restored(part, settings)),
+            lambda environment, model: ModelWatch(settings, environment, model),
+            lambda part: ModelWatch.restored(part, settings),
         )
 
     async def process(self, records: Sequence[Record]) -> bool:
