@@ -66,12 +66,15 @@ def explorer_page(settings: DashboardSettings, scope: Scope) -> None:
             trail = _trail(narrowed, moving=following)
             asked = _asked()
             found = reader(settings.store)
-            snapshot = explorer.load(found, narrowed, trail.at, trail.cursors[-1], asked)
+            place = len(trail.cursors)
+            if place not in trail.lists:
+                trail.lists[place] = explorer.load(found, narrowed, trail.at, trail.cursors[-1])
+            snapshot = explorer.opened(found, trail.lists[place], asked)
         except StorageError as error:
             say(error)
             _wait_for_store(settings)
             return
-        explorer.render(snapshot, narrowed, _follow_no_more, place=len(trail.cursors))
+        explorer.render(snapshot, narrowed, _follow_no_more, place=place)
         _turn(trail, snapshot.page.next, open=asked is not None)
         explorer.render_chosen(snapshot, narrowed, asked)
 
@@ -80,11 +83,15 @@ def explorer_page(settings: DashboardSettings, scope: Scope) -> None:
 
 @dataclass(slots=True)
 class _Trail:
-    """Pages that someone went through: where each began, and as of when. A new question starts a new one."""
+    """Pages that someone went through: where each began, as of when, and what it showed. A new question starts anew.
+
+    What was shown is kept: events that arrive meanwhile would push other rows under the one that is selected.
+    """
 
     question: Scope
     at: datetime
     cursors: list[Cursor | None] = field(default_factory=lambda: [None])
+    lists: dict[int, explorer.Snapshot] = field(default_factory=dict)
 
 
 def _trail(question: Scope, *, moving: bool) -> _Trail:

@@ -51,12 +51,14 @@ def load(
         StoreUnavailable, StoreRefused: from the store.
     """
     range = scope.window.range(now)
-    return Snapshot(
-        now=now,
-        traffic=totals(reader, range, scope.filters),
-        page=inferences(reader, range, scope.filters, limit=ROWS, after=after),
-        chosen=None if chosen is None else inference(reader, chosen),
-    )
+    traffic = totals(reader, range, scope.filters)
+    page = inferences(reader, range, scope.filters, limit=ROWS, after=after)
+    return opened(reader, Snapshot(now=now, traffic=traffic, page=page, chosen=None), chosen)
+
+
+def opened(reader: Reader, snapshot: Snapshot, chosen: UUID | None) -> Snapshot:
+    """Return the same list with another inference open, or with none. Raises as `load` does."""
+    return replace(snapshot, chosen=None if chosen is None else inference(reader, chosen))
 
 
 def narrow(filters: Filters, pii_types: tuple[str, ...]) -> Filters:

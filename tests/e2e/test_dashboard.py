@@ -179,6 +179,23 @@ def test_following_shows_new_inferences_until_one_is_opened(page: Any, dashboard
     expect(page.get_by_role("switch", name="Follow")).not_to_be_checked()
 
 
+def test_the_list_stands_still_while_one_is_opened(page: Any, dashboard: str, store: RunningStore) -> None:
+    sink = ClickHouseSink(store_rows.prepared(store.url))
+    first = {"started_at": datetime.now(UTC), "team": "still", "model": "still", "trace_id": "ace0"}
+    sink.write("inferences", store_rows.inferences([first]))
+    page.goto(f"{dashboard}/explorer?team=still")
+    says(page, "1 inference in the last 15 minutes")
+    page.get_by_test_id("stDataFrame").wait_for(timeout=PATIENCE_MS)
+    later = {**first, "started_at": datetime.now(UTC), "trace_id": "bad0"}
+    sink.write("inferences", store_rows.inferences([later]))
+    sink.close()
+    page.get_by_test_id("stDataFrame").locator(".dvn-scroller").click(position={"x": 16, "y": 52})
+    says(page, "ace0")
+    says(page, "1 inference in the last 15 minutes")
+    page.get_by_role("button", name="Newest").click()
+    says(page, "2 inferences in the last 15 minutes")
+
+
 def test_filters_stay_when_the_page_changes(page: Any, dashboard: str) -> None:
     page.goto(f"{dashboard}/?range=1h&model=smollm2")
     assert metric(page, "Requests") == "10"
