@@ -30,7 +30,6 @@ class Incident:
     It goes on for `lingers` seconds after it was noticed.
     """
 
-    name: str
     rule: str
     topic: Topic
     seconds: float
@@ -41,9 +40,9 @@ class Incident:
 def incidents(traffic: Traffic) -> tuple[Incident, ...]:
     """Return the three incidents of the demo, in order."""
     return (
-        Incident("pii", "pii-in-prompts", traffic.personal, 40.0, "every other prompt carries personal data", 4.0),
-        Incident("drift", "topic-drift", traffic.shifted, 60.0, "prompts are about cooking, not banking"),
-        Incident("errors", "errors", traffic.too_long, 40.0, "every other prompt is longer than the context"),
+        Incident("pii-in-prompts", traffic.personal, 40.0, "every other prompt carries personal data", 4.0),
+        Incident("topic-drift", traffic.shifted, 60.0, "prompts are about cooking, not banking"),
+        Incident("errors", traffic.too_long, 40.0, "every other prompt is longer than the context"),
     )
 
 

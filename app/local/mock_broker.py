@@ -23,8 +23,6 @@ from app.local.errors import MockBrokerFailed
 
 log = logging.getLogger(__name__)
 
-PARTITIONS = 4
-PARTITION_BYTES = 5 * 1024 * 1024
 WARNING = (
     "The in-memory broker is for a first look only: about 5 MiB a partition, the oldest records are dropped "
     "silently, and everything is gone when it stops. Use a real Kafka for anything you want to keep."
