@@ -11,7 +11,13 @@ from pathlib import Path
 
 from storage.embedded.errors import EmbeddedError
 from storage.embedded.server import serve
-from storage.embedded.settings import EmbeddedSettings
+from storage.embedded.settings import MIB, EmbeddedSettings
+
+_MEGABYTES = {
+    "max_memory": "max_memory_bytes",
+    "max_upload": "max_upload_bytes",
+    "spool_memory": "spool_memory_bytes",
+}
 
 
 def main() -> int:
@@ -23,9 +29,13 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=defaults.port)
     parser.add_argument("--max-concurrent-queries", type=int, default=defaults.max_concurrent_queries)
     parser.add_argument("--max-waiting-requests", type=int, default=defaults.max_waiting_requests)
+    for name, default in _MEGABYTES.items():
+        parser.add_argument(f"--{name.replace('_', '-')}-mb", type=int, default=getattr(defaults, default) // MIB)
     parser.add_argument("--user", default=None)
     parser.add_argument("--password", default="")
-    settings = EmbeddedSettings(**vars(parser.parse_args()))
+    given = vars(parser.parse_args())
+    sizes = {field: given.pop(f"{name}_mb") * MIB for name, field in _MEGABYTES.items()}
+    settings = EmbeddedSettings(**given, **sizes)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         serve(settings, lambda url: print(json.dumps({"url": url, "pid": os.getpid()}), flush=True))  # noqa: T201 - the announcement

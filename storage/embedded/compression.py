@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import brotli  # type: ignore[import-untyped]  # publishes no type information
@@ -13,13 +13,15 @@ from backports import zstd
 from storage.embedded.errors import UploadFailed
 
 _GZIP_WINDOW = 31
+# A few bytes can stand for gigabytes: plain bytes come in pieces of at most this, so that a limit can stop them.
+_PIECE_BYTES = 4 * 1024 * 1024
 
 
 class Decompressor(Protocol):
     """Turns a compressed stream into plain bytes, piece by piece."""
 
-    def feed(self, data: bytes) -> bytes:
-        """Plain bytes of `data`; raises `UploadFailed` where it is damaged."""
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Plain bytes of `data` in pieces of bounded size; raises `UploadFailed` where it is damaged."""
 
     def finish(self) -> None:
         """Raise `UploadFailed` where the stream is cut short."""
@@ -35,31 +37,64 @@ class Compressor(Protocol):
         """The rest of the stream."""
 
 
-class _Frames:
-    """Decompresses streams that follow one another: clients compress each block as a frame of its own.
+class _Frame(Protocol):
+    """One compressed frame, as the standard library's bz2 and lzma read theirs."""
 
-    `make` gives an object with `decompress(data)`, `eof` and `unused_data`.
-    """
+    eof: bool
+    needs_input: bool
+    unused_data: bytes
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        """At most `max_length` plain bytes; where more are left, `needs_input` is false."""
+
+
+class _ZlibFrame:
+    def __init__(self, window: int) -> None:
+        self._stream = zlib.decompressobj(window)
+        self._filled = False
+
+    @property
+    def eof(self) -> bool:
+        return self._stream.eof
+
+    @property
+    def needs_input(self) -> bool:
+        # Output may be left inside zlib although it has taken in everything.
+        return not (self._stream.unconsumed_tail or self._filled)
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._stream.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        plain = self._stream.decompress(self._stream.unconsumed_tail + data, max_length)
+        self._filled = len(plain) >= max_length
+        return plain
+
+
+class _Frames:
+    """Decompresses streams that follow one another: clients compress each block as a frame of its own."""
 
     def __init__(self, coding: str, make: Callable[[], Any]) -> None:
         self._coding = coding
         self._make = make
-        self._frame: Any = None
+        self._frame: _Frame | None = None
 
-    def feed(self, data: bytes) -> bytes:
-        plain = []
-        while data:
-            if self._frame is None:
-                self._frame = self._make()
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        while data or self._frame is not None:
+            frame = self._frame = self._frame or self._make()
             try:
-                plain.append(self._frame.decompress(data))
+                plain = frame.decompress(data, _PIECE_BYTES)
             except (zlib.error, zstd.ZstdError, RuntimeError, EOFError) as error:
                 raise UploadFailed(f"The body is not valid {self._coding}: {error}") from error
+            if plain:
+                yield plain
             data = b""
-            if self._frame.eof:
-                data = self._frame.unused_data
+            if frame.eof:
+                data = frame.unused_data
                 self._frame = None
-        return b"".join(plain)
+            elif frame.needs_input:
+                return
 
     def finish(self) -> None:
         if self._frame is not None:
@@ -73,24 +108,22 @@ class _Brotli:
         self._stream = brotli.Decompressor()
         self._started = False
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: bytes) -> Iterator[bytes]:
         self._started = True
-        try:
-            return bytes(self._stream.process(data))
-        except brotli.error as error:
-            raise UploadFailed(f"The body is not one valid brotli stream: {error}") from error
+        while True:
+            try:
+                plain = self._stream.process(data, output_buffer_limit=_PIECE_BYTES)
+            except brotli.error as error:
+                raise UploadFailed(f"The body is not one valid brotli stream: {error}") from error
+            if plain:
+                yield plain
+            if self._stream.can_accept_more_data():
+                return
+            data = b""
 
     def finish(self) -> None:
         if self._started and not self._stream.is_finished():
             raise UploadFailed("The br body is cut short")
-
-
-class _Plain:
-    def feed(self, data: bytes) -> bytes:
-        return data
-
-    def finish(self) -> None:
-        return None
 
 
 class _Zlib:
@@ -128,8 +161,8 @@ class _Lz4:
         return bytes(self._head + self._stream.flush())
 
 
-def decompressor(coding: str | None) -> Decompressor:
-    """For a Content-Encoding; none and `identity` pass bytes through.
+def decompressor(coding: str | None) -> Decompressor | None:
+    """For a Content-Encoding; None where there is none, or `identity`.
 
     Raises
     ------
@@ -138,15 +171,15 @@ def decompressor(coding: str | None) -> Decompressor:
     """
     match (coding or "identity").strip().lower():
         case "identity":
-            return _Plain()
+            return None
         case "lz4":
             return _Frames("lz4", lz4.frame.LZ4FrameDecompressor)
         case "zstd":
             return _Frames("zstd", zstd.ZstdDecompressor)
         case "gzip":
-            return _Frames("gzip", lambda: zlib.decompressobj(_GZIP_WINDOW))
+            return _Frames("gzip", lambda: _ZlibFrame(_GZIP_WINDOW))
         case "deflate":
-            return _Frames("deflate", zlib.decompressobj)
+            return _Frames("deflate", lambda: _ZlibFrame(zlib.MAX_WBITS))
         case "br":
             return _Brotli()
         case other:

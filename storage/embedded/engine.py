@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,6 @@ from storage.embedded.http_status import http_status
 
 _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ERROR_CODE = re.compile(r"Code: (\d+)\. ")
-_APPEND_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -87,10 +86,8 @@ class Engine:
             for block in blocks:
                 yield block.bytes()
 
-    def insert(
-        self, head: str, format_name: str, session: Session, read_at: Callable[[int, int], bytes], start: int
-    ) -> Progress:
-        """Run `INSERT INTO … (…)` with the data `read_at(offset, size)` gives from `start` on.
+    def insert(self, head: str, format_name: str, session: Session, data: Iterable[bytes]) -> Progress:
+        """Run `INSERT INTO … (…)` with `data`, in pieces of any size.
 
         The engine reads statement and data through different doors. Data that it cannot parse inserts nothing, as
         long as all of it fits into one block (see the server's default settings).
@@ -98,9 +95,8 @@ class Engine:
         with self._session(session) as connection:
             inserter = connection.send_insert(head, format_name)
             with inserter:
-                while chunk := read_at(start, _APPEND_BYTES):
-                    inserter.append(chunk)
-                    start += len(chunk)
+                for piece in data:
+                    inserter.append(piece)
                 result = inserter.finish()
             return Progress(
                 written_rows=result.rows_written, written_bytes=result.bytes_written, elapsed_seconds=result.elapsed
@@ -120,6 +116,11 @@ class Engine:
         """Ask every running statement to stop; they fail with code 394."""
         with self._session(Session("default", {}, {})) as connection:
             connection.query("KILL QUERY WHERE query_id != queryID() ASYNC", "Null")
+
+    def cancel(self, mark: str) -> None:
+        """Ask the statements that run with the setting `log_comment = mark` to stop; they fail with code 394."""
+        with self._session(Session("default", {}, {})) as connection:
+            connection.query(f"KILL QUERY WHERE Settings['log_comment'] = {_quoted(mark, chr(39))} ASYNC", "Null")
 
     def close(self) -> None:
         """Close the engine. No statement may be running."""

@@ -10,6 +10,7 @@ StorageError
         ├── EngineError      the engine itself refused or failed the statement
         ├── StatementRefused the statement is malformed, or may not run here
         ├── UploadFailed     the request body is damaged, cut short or too large
+        ├── SpaceMissing     the disk is full
         ├── NotAuthenticated wrong or missing user and password
         └── TooManyQueries   every place is taken, and so is the queue
 """
@@ -89,6 +90,16 @@ class UploadFailed(RequestError):
 
     def __init__(self, reason: str, *, status: int = 400) -> None:
         super().__init__(status, 33, f"Code: 33. DB::Exception: {reason} (CANNOT_READ_ALL_DATA)")
+
+
+class SpaceMissing(RequestError):
+    """The disk under `folder` is full; nothing of the request body was used."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            500, 243, f"Code: 243. DB::Exception: No space left on the disk of {folder} (NOT_ENOUGH_SPACE)"
+        )
+        self.folder = folder
 
 
 class NotAuthenticated(RequestError):

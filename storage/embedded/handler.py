@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 from aiohttp import BodyPartReader, ClientError, web
@@ -18,10 +17,11 @@ from storage.embedded.engine import Engine
 from storage.embedded.errors import NotAuthenticated, RequestError, StatementRefused, UploadFailed
 from storage.embedded.places import Places
 from storage.embedded.pump import pumped
-from storage.embedded.request import Request, authenticate, read_request
+from storage.embedded.request import Request, authenticate, from_a_page, read_request
 from storage.embedded.settings import EmbeddedSettings
+from storage.embedded.spool import Room, Spool
 from storage.embedded.statement import HEAD_BYTES, STREAMABLE, Kind, Statement, parse
-from storage.embedded.upload import Upload
+from storage.embedded.upload import receive
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +29,18 @@ _Result = TypeVar("_Result")
 
 # Longer SQL than this is refused before it is looked at; the engine's own limit (max_query_size) is lower.
 _LONGEST_SQL = 16 * 1024 * 1024
+# A query that has not yet begun cannot be told to stop: so often is it told again.
+_PATIENCE_SECONDS = 0.2
 
 
 class Handler:
     """Answers ClickHouse's HTTP interface from one engine."""
 
-    def __init__(self, engine: Engine, settings: EmbeddedSettings, places: Places, spool: Path) -> None:
+    def __init__(self, engine: Engine, settings: EmbeddedSettings, places: Places, room: Room) -> None:
         self._engine = engine
         self._settings = settings
         self._places = places
-        self._spool = spool
+        self._room = room
 
     def routes(self) -> list[web.RouteDef]:
         """Every path that is answered."""
@@ -72,7 +74,7 @@ class Handler:
         if http.method == "GET" and "query" not in http.query:
             return await self.ping(http)
         try:
-            if "Origin" in http.headers:
+            if from_a_page(self._settings.host, http.headers):
                 # No page in a browser has business here; without this any of them could post to loopback.
                 raise NotAuthenticated
             authenticate(self._settings, http.query, http.headers)
@@ -88,20 +90,21 @@ class Handler:
         if form:
             fields += await _form_fields(http)
         request = read_request(http.method, fields, http.headers)
-        upload = Upload(self._spool, self._settings.spool_memory_bytes, self._settings.max_upload_bytes)
+        body = Spool(self._room)
         try:
             if request.query:
-                await upload.receive(_once(request.query.encode() + b"\n"), decompressor(None))
+                body.add(request.query.encode() + b"\n")
             if not form:
-                await upload.receive(_body(http), decompressor(http.headers.get("Content-Encoding")))
-            statement = _parse(upload)
+                coding = decompressor(http.headers.get("Content-Encoding"))
+                await receive(_body(http), coding, body, self._settings.max_upload_bytes)
+            statement = _parse(body)
             if statement.kind is Kind.INSERT:
-                return await self._insert(request, statement, upload)
+                return await self._insert(request, statement, body)
             return await self._query(http, request, statement)
         finally:
-            upload.close()
+            body.close()
 
-    async def _insert(self, request: Request, statement: Statement, upload: Upload) -> web.Response:
+    async def _insert(self, request: Request, statement: Statement, body: Spool) -> web.Response:
         async with self._places.place(writing=True) as threads:
             progress = await _uninterrupted(
                 asyncio.get_running_loop().run_in_executor(
@@ -110,8 +113,7 @@ class Handler:
                     statement.head,
                     statement.format or request.default_format,
                     request.session,
-                    upload.read_at,
-                    statement.data_start,
+                    body.pieces(statement.data_start),
                 )
             )
         headers = answer.common_headers(self._engine.timezone, request, None) | answer.summary_header(progress)
@@ -122,32 +124,33 @@ class Handler:
         writing = statement.kind is Kind.OTHER
         headers = answer.common_headers(self._engine.timezone, request, None if writing else format_name)
         sql, session = statement.head, request.session
+
+        def stop() -> None:
+            self._engine.cancel(request.mark)
+
         async with self._places.place(writing=writing) as threads:
             if statement.kind is Kind.SELECT and format_name.lower() in STREAMABLE:
-                blocks = pumped(threads, lambda: self._engine.stream(sql, format_name, session))
+                blocks = pumped(threads, lambda: self._engine.stream(sql, format_name, session), stop)
                 return await answer.streamed_answer(http, blocks, headers, request.accept_encoding)
             body, progress = await _uninterrupted(
-                asyncio.get_running_loop().run_in_executor(threads, self._engine.query, sql, format_name, session)
+                asyncio.get_running_loop().run_in_executor(threads, self._engine.query, sql, format_name, session),
+                None if writing else stop,
             )
         if body:
             headers["X-ClickHouse-Format"] = format_name
         return answer.whole_answer(body, headers | answer.summary_header(progress), request.accept_encoding)
 
 
-def _parse(upload: Upload) -> Statement:
-    head = upload.read_at(0, HEAD_BYTES)
-    if upload.size <= len(head) or head.lstrip()[:6].upper() == b"INSERT":
+def _parse(body: Spool) -> Statement:
+    head = body.head(HEAD_BYTES)
+    if body.size <= len(head) or head.lstrip()[:6].upper() == b"INSERT":
         statement = parse(head)
-        if statement.kind is Kind.INSERT or upload.size <= len(head):
+        if statement.kind is Kind.INSERT or body.size <= len(head):
             return statement
-    if upload.size > _LONGEST_SQL:
+    if body.size > _LONGEST_SQL:
         raise StatementRefused(f"The statement is longer than {_LONGEST_SQL} bytes", code=307, name="TOO_MANY_BYTES",
                                status=413)  # fmt: skip
-    return parse(upload.read_at(0, upload.size))
-
-
-async def _once(data: bytes) -> AsyncIterator[bytes]:
-    yield data
+    return parse(body.head(body.size))
 
 
 async def _body(http: web.Request) -> AsyncIterator[bytes]:
@@ -168,13 +171,16 @@ async def _form_fields(http: web.Request) -> list[tuple[str, str]]:
     return fields
 
 
-async def _uninterrupted(work: asyncio.Future[_Result]) -> _Result:
+async def _uninterrupted(work: asyncio.Future[_Result], stop: Callable[[], None] | None = None) -> _Result:
     """Wait for an engine thread; one that was started is waited for even where nobody wants the answer any more.
 
-    It still uses the request's body and its place.
+    It still uses the request's body and its place. With `stop` it is told that nobody does; what writes is not.
     """
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
+        while stop is not None and not work.done():
+            await asyncio.to_thread(stop)
+            await asyncio.wait({work}, timeout=_PATIENCE_SECONDS)
         await asyncio.wait({work})
         raise

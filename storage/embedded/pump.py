@@ -9,13 +9,17 @@ from concurrent.futures import Executor
 from contextlib import closing
 
 _BLOCKS_AHEAD = 4
+# How long somebody who leaves waits for the next block before the query is told to stop.
+_PATIENCE_SECONDS = 0.2
 
 
-async def pumped(threads: Executor, blocks: Callable[[], Generator[bytes, None, None]]) -> AsyncGenerator[bytes, None]:
+async def pumped(
+    threads: Executor, blocks: Callable[[], Generator[bytes, None, None]], stop: Callable[[], None]
+) -> AsyncGenerator[bytes, None]:
     """Iterate over `blocks()` in one of `threads`; the thread waits where the reader is slower.
 
-    Closing this generator closes the other too, and returns when the thread is free again. Whatever the other
-    raises is raised here.
+    Closing this generator closes the other too, and returns when the thread is free again; where no block comes in
+    the meantime, `stop` is called, in another thread, until it is. Whatever the other raises is raised here.
     """
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[bytes | None] = asyncio.Queue(_BLOCKS_AHEAD)
@@ -44,6 +48,9 @@ async def pumped(threads: Executor, blocks: Callable[[], Generator[bytes, None, 
     finally:
         unwanted.set()
         while not ended:
-            ended = await queue.get() is None
+            try:
+                ended = await asyncio.wait_for(queue.get(), _PATIENCE_SECONDS) is None
+            except TimeoutError:
+                await asyncio.to_thread(stop)
         if not job.done():
             await asyncio.wait({job})

@@ -8,7 +8,9 @@ import hmac
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
+from storage.addresses import is_address, is_loopback
 from storage.embedded.engine import Session
 from storage.embedded.errors import NotAuthenticated, StatementRefused
 from storage.embedded.settings import EmbeddedSettings
@@ -37,10 +39,13 @@ class Request:
         For statements without a FORMAT of their own.
     accept_encoding
         Empty unless the client turned compression on.
+    mark
+        No other request has it; the statement runs with it as its `log_comment`.
     """
 
     query: str
     query_id: str
+    mark: str
     default_format: str
     accept_encoding: str
     session: Session
@@ -71,16 +76,31 @@ def read_request(method: str, fields: Iterable[tuple[str, str]], headers: Mappin
     if method == "GET":
         # As ClickHouse does: a link must not change anything.
         settings.setdefault("readonly", "2")
+    # The engine gives its queries ids of its own; by this mark one can be found among those that run.
+    mark = settings["log_comment"] = uuid.uuid4().hex
     compressed = settings.get("enable_http_compression") == "1"
     database = transport.get("database") or headers.get("X-ClickHouse-Database") or "default"
     default_format = transport.get("default_format") or headers.get("X-ClickHouse-Format") or "TabSeparated"
     return Request(
         query=transport.get("query", ""),
         query_id=transport.get("query_id") or str(uuid.uuid4()),
+        mark=mark,
         default_format=default_format,
         accept_encoding=headers.get("Accept-Encoding", "") if compressed else "",
         session=Session(database, settings, parameters),
     )
+
+
+def from_a_page(bound_to: str, headers: Mapping[str, str]) -> bool:
+    """Whether a page in a browser sent this, rather than a program.
+
+    Pages of other sites say where they come from. One whose name was pointed to this machine does not, but asks for
+    that name; a server on loopback has none but `localhost`.
+    """
+    if "Origin" in headers:
+        return True
+    asked_for = urlsplit(f"//{headers.get('Host', '')}").hostname or ""
+    return is_loopback(bound_to) and asked_for != "" and not (asked_for == "localhost" or is_address(asked_for))
 
 
 def authenticate(settings: EmbeddedSettings, query: Mapping[str, str], headers: Mapping[str, str]) -> None:

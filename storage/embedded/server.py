@@ -19,16 +19,17 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from aiohttp import web
 
+from storage.addresses import is_loopback
 from storage.embedded.engine import Engine
 from storage.embedded.errors import PortInUse
 from storage.embedded.handler import Handler
 from storage.embedded.pathlock import owned
 from storage.embedded.places import Places
 from storage.embedded.settings import MIB, EmbeddedSettings
+from storage.embedded.spool import Room
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,8 @@ def serve(settings: EmbeddedSettings, on_ready: Callable[[str], None] | None = N
         shutil.rmtree(spool, ignore_errors=True)
         spool.mkdir()
         engine = Engine(settings.path, engine_defaults(settings))
-        asyncio.run(_serve(settings, engine, listener, spool, on_ready))
+        room = Room(spool, settings.spool_memory_bytes)
+        asyncio.run(_serve(settings, engine, listener, room, on_ready))
         if engine.busy:
             # A thread inside the engine cannot be ended; leaving it behind is what kill does, and is safe.
             log.warning("Stopping with %d statements unfinished; none of them was acknowledged", engine.busy)
@@ -95,7 +97,7 @@ async def _serve(
     settings: EmbeddedSettings,
     engine: Engine,
     listener: socket.socket,
-    spool: Path,
+    room: Room,
     on_ready: Callable[[str], None] | None,
 ) -> None:
     stop = asyncio.Event()
@@ -104,7 +106,7 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
     places = Places(settings.max_concurrent_queries, settings.max_concurrent_writes, settings.max_waiting_requests)
     app = web.Application()
-    app.add_routes(Handler(engine, settings, places, spool).routes())
+    app.add_routes(Handler(engine, settings, places, room).routes())
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -113,11 +115,15 @@ async def _serve(
         max_line_size=_LONGEST_LINE,
         max_field_size=_LONGEST_LINE,
         shutdown_timeout=_CANCEL_SECONDS,
+        # Nobody works on for a client that left.
+        handler_cancellation=True,
     )
     await runner.setup()
     site = web.SockSite(runner, listener)
     await site.start()
     url = f"http://{settings.host}:{listener.getsockname()[1]}"
+    if settings.user is None and not is_loopback(settings.host):
+        log.warning("Anybody who reaches %s can read and change the store: set a user and a password", url)
     log.info("Store at %s answers on %s (ClickHouse engine %s)", settings.path, url, engine.version)
     if on_ready is not None:
         on_ready(url)

@@ -30,7 +30,8 @@ class EmbeddedSettings:
     max_upload_bytes
         Largest request body after decompression.
     spool_memory_bytes
-        A larger body is kept in a file inside `path` while it arrives.
+        Memory that request bodies may take while they arrive, all together; what finds no room goes to a file
+        inside `path`.
     user, password
         Checked when `user` is set: HTTP Basic, or X-ClickHouse-User and X-ClickHouse-Key.
     """
@@ -44,6 +45,6 @@ class EmbeddedSettings:
     max_waiting_requests: int = 64
     max_execution_seconds: int = 60
     max_upload_bytes: int = 2048 * MIB
-    spool_memory_bytes: int = 32 * MIB
+    spool_memory_bytes: int = 256 * MIB
     user: str | None = None
     password: str = field(default="", repr=False)

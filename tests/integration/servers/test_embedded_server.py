@@ -11,13 +11,17 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from backports import zstd
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from tests.support.clickhouse import ROOT, RunningStore, running_store
 
 TABLE = "CREATE TABLE default.t (n UInt64, s String) ENGINE = MergeTree ORDER BY n"
+BATCH = 20_000
 # Runs far longer than any of these tests.
 SLOW = "SELECT sum(sipHash64(number)) FROM numbers(1000000000000)"
 
@@ -96,10 +100,79 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
         assert count(store) == 2100
 
 
+def test_a_kill_in_the_middle_of_inserts_leaves_each_whole_or_absent(tmp_path: Path) -> None:
+    acknowledged: set[int] = set()
+    enough = threading.Event()
+
+    def insert(store: RunningStore, worker: int) -> None:
+        client = store.client()
+        for batch in range(worker, 1_000_000, 3):
+            columns: list[Any] = [np.full(BATCH, batch, np.uint64), np.full(BATCH, "x" * 200, dtype=object)]
+            try:
+                client.insert("default.t", columns, column_names=["n", "s"], column_oriented=True)
+            except (ClickHouseError, OSError):
+                break
+            acknowledged.add(batch)
+            if len(acknowledged) >= 9:
+                enough.set()
+        client.close()
+
+    with running_store(tmp_path / "data") as store:
+        assert ask(store, TABLE)[0] == 200
+        with ThreadPoolExecutor(3) as threads:
+            writers = [threads.submit(insert, store, worker) for worker in range(3)]
+            assert enough.wait(60)
+            store.kill()
+            assert [writer.result() for writer in writers] == [None] * 3
+        store.start()
+        found = ask(store, "SELECT n, count() FROM default.t GROUP BY n")[2]
+        counts = {int(batch): int(rows) for batch, rows in (line.split() for line in found.splitlines())}
+        assert set(counts.values()) == {BATCH}
+        assert acknowledged <= counts.keys()
+        assert list((store.path / "inferwatch-incoming").iterdir()) == []
+
+
+def test_only_this_machine_is_listened_to_unless_told_otherwise(store: RunningStore) -> None:
+    listening = [line.split()[1:4] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    bound = [local for local, _, state in listening if state == "0A" and local.endswith(f":{store.port:04X}")]
+    assert bound == [f"0100007F:{store.port:04X}"]
+    assert not any(line.split()[1].endswith(f":{store.port:04X}") for line in _ipv6_sockets())
+
+
+def _ipv6_sockets() -> list[str]:
+    path = Path("/proc/net/tcp6")
+    return path.read_text().splitlines()[1:] if path.exists() else []
+
+
+def test_an_open_server_without_a_password_warns(tmp_path: Path) -> None:
+    with running_store(tmp_path / "data", "--host", "0.0.0.0") as store:
+        assert "set a user and a password" in store.log.read_text()
+        assert ask(store, "SELECT 1")[0] == 200
+
+
+def test_a_statement_has_its_share_of_memory_and_no_more(tmp_path: Path) -> None:
+    with running_store(tmp_path / "data", "--max-memory-mb", "100") as store:
+        status, headers, text = ask(store, "SELECT groupArray(number) FROM numbers(100000000)")
+        assert (status, headers["X-ClickHouse-Exception-Code"]) == (500, "241"), text
+        assert ask(store, "SELECT 1")[0] == 200
+
+
+def test_an_upload_that_stands_for_too_much_inserts_nothing(tmp_path: Path) -> None:
+    body = zstd.compress(b"INSERT INTO default.t FORMAT TSV\n" + b"1\tx\n" * 5_000_000)
+    with running_store(tmp_path / "data", "--max-upload-mb", "16") as store:
+        assert ask(store, TABLE)[0] == 200
+        connection = http.client.HTTPConnection(store.host, store.port)
+        connection.request("POST", "/", body, {"Content-Encoding": "zstd"})
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["X-ClickHouse-Exception-Code"]) == (413, "33")
+        connection.close()
+        assert count(store) == 0
+
+
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 def test_an_upload_cut_short_inserts_nothing(store: RunningStore, framing: str) -> None:
     body = b"INSERT INTO default.t FORMAT TSV\n" + b"1\tx\n" * 50_000
-    head = b"POST / HTTP/1.1\r\nHost: x\r\n"
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
     if framing == "length":
         request = head + b"Content-Length: %d\r\n\r\n" % (len(body) + 4) + body
     else:
@@ -213,9 +286,28 @@ def test_a_client_that_leaves_a_stream_frees_its_place(store: RunningStore) -> N
     for _ in range(6):
         with socket.create_connection((store.host, store.port)) as connection:
             sql = b"SELECT number, repeat('x', 100) FROM numbers(100000000) FORMAT TSV"
-            connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(sql) + sql)
+            connection.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(sql) + sql)
             assert connection.recv(15).startswith(b"HTTP/1.1 200")
     wait_for(lambda: '"running": 0, "waiting": 0' in health(store), "every place to be free again")
+
+
+@pytest.mark.parametrize("format_name", ["Native", "JSON"])
+def test_a_query_ends_when_its_client_leaves(store: RunningStore, format_name: str) -> None:
+    with socket.create_connection((store.host, store.port)) as connection:
+        sql = f"{SLOW} FORMAT {format_name}".encode()
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(sql) + sql)
+        wait_for(lambda: '"running": 1' in health(store), "the query to run")
+    wait_for(lambda: '"running": 0, "waiting": 0' in health(store), "the query to end")
+    assert ask(store, "SELECT count() FROM system.processes")[2] == "1\n"
+
+
+def test_an_insert_goes_on_when_its_client_leaves(store: RunningStore) -> None:
+    with socket.create_connection((store.host, store.port)) as connection:
+        sql = b"INSERT INTO default.t SELECT number, toString(sleepEachRow(0.02)) FROM numbers(50)"
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(sql) + sql)
+        wait_for(lambda: '"running": 1' in health(store), "the insert to run")
+    wait_for(lambda: '"running": 0, "waiting": 0' in health(store), "the insert to end")
+    assert count(store) == 50
 
 
 def test_many_clients_at_once_lose_nothing(store: RunningStore) -> None:
@@ -241,11 +333,17 @@ def test_many_clients_at_once_lose_nothing(store: RunningStore) -> None:
     assert ask(store, "SELECT count(), uniqExact(n) FROM default.t")[2] == "4000\t4000\n"
 
 
-def test_nothing_of_an_upload_stays_on_disk(store: RunningStore) -> None:
-    lines = b"1\t" + b"x" * 1_000_000 + b"\n"
-    connection = http.client.HTTPConnection(store.host, store.port)
-    connection.request("POST", "/", b"INSERT INTO default.t FORMAT TSV\n" + lines * 40)
-    answer = connection.getresponse()
-    assert (answer.status, answer.read()) == (200, b"")
-    connection.close()
-    assert list((store.path / "inferwatch-incoming").iterdir()) == []
+def test_what_finds_no_room_in_memory_arrives_and_leaves_nothing_on_disk(tmp_path: Path) -> None:
+    lines = b"".join(b"%d\t" % number + b"x" * 1_000_000 + b"\n" for number in range(40))
+    with running_store(tmp_path / "data", "--spool-memory-mb", "3") as store:
+        assert ask(store, TABLE)[0] == 200
+        for coding, body in ((None, lines), ("zstd", zstd.compress(lines))):
+            head = b"INSERT INTO default.t FORMAT TSV\n"
+            packed = head + body if coding is None else zstd.compress(head) + body
+            connection = http.client.HTTPConnection(store.host, store.port)
+            connection.request("POST", "/", packed, {} if coding is None else {"Content-Encoding": coding})
+            answer = connection.getresponse()
+            assert (answer.status, answer.read()) == (200, b"")
+            connection.close()
+        assert list((store.path / "inferwatch-incoming").iterdir()) == []
+        assert ask(store, "SELECT count(), sum(n), sum(length(s)) FROM default.t")[2] == "80\t1560\t80000000\n"
