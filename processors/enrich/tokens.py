@@ -22,7 +22,11 @@ class Tokens:
 
 
 def count_tokens(event: InferenceEvent) -> Tokens:
-    """Return the reported counts; a side that was not reported is estimated from the length of its text."""
+    """Return the reported counts; a side that was not reported is estimated from the length of its text.
+
+    An estimate is never less than the parts that were reported: tokens of a cache, and reasoning, whose text a response
+    mostly does not show.
+    """
     given, made = event.input_tokens, event.output_tokens
     if given is not None and made is not None:
         return Tokens(given, made, event.token_source or "reported")
@@ -32,9 +36,14 @@ def count_tokens(event: InferenceEvent) -> Tokens:
         return Tokens(given, made, "" if given is None and made is None else event.token_source or "reported")
     cut = event.truncated
     if given is None:
-        given = _estimate(cut.input_characters if cut else _characters(event.input_messages))
+        of_cache = (event.cache_read_tokens or 0) + (event.cache_creation_tokens or 0)
+        given = max(_estimate(cut.input_characters if cut else _characters(event.input_messages)), of_cache)
     if made is None:
-        made = _estimate(cut.output_characters if cut else _characters(event.output_messages))
+        reasoning = event.reasoning_tokens or 0
+        if cut:
+            made = max(_estimate(cut.output_characters), reasoning)
+        else:
+            made = _estimate(_characters(event.output_messages, without="reasoning" if reasoning else None)) + reasoning
     return Tokens(given, made, "estimated")
 
 
@@ -42,5 +51,5 @@ def _estimate(characters: int) -> int:
     return math.ceil(characters / CHARACTERS_PER_TOKEN)
 
 
-def _characters(messages: tuple[Message, ...]) -> int:
-    return sum(len(part.content or "") for message in messages for part in message.parts)
+def _characters(messages: tuple[Message, ...], without: str | None = None) -> int:
+    return sum(len(part.content or "") for message in messages for part in message.parts if part.type != without)
