@@ -1,4 +1,4 @@
-"""Dead letters: the original bytes in a topic of their own, why and where they stood in headers."""
+"""How a step writes a dead letter: the original bytes, with why and where they stood in headers."""
 
 from __future__ import annotations
 
@@ -18,15 +18,24 @@ MOST_BYTES: Final = 8 << 20
 
 
 def dead_letter(
-    value: bytes, reason: str, topic: str, partition: int, offset: int, index: int | None = None
+    value: bytes,
+    reason: str,
+    topic: str,
+    partition: int,
+    offset: int,
+    index: int | None = None,
+    topic_id: str | None = None,
 ) -> OutgoingRecord:
     """Return a record for the dead-letter topic. `index` is the line within the record; None is all of it.
 
-    Beyond `MOST_BYTES` the value is cut, and header `bytes` says how long it was.
+    `topic_id` tells a topic apart from one of the same name that was deleted: both begin at offset 0. Beyond
+    `MOST_BYTES` the value is cut, and header `bytes` says how long it was.
     """
     headers = [("reason", reason), ("topic", topic), ("partition", str(partition)), ("offset", str(offset))]
     if index is not None:
         headers.append(("index", str(index)))
+    if topic_id is not None:
+        headers.append(("topic-id", topic_id))
     if len(value) > MOST_BYTES:
         headers.append(("bytes", str(len(value))))
     return OutgoingRecord(topics.DEAD_LETTERS, value[:MOST_BYTES], topic, tuple(headers))
