@@ -7,7 +7,7 @@ import pytest
 
 from storage.embedded.errors import NotAuthenticated, StatementRefused
 from storage.embedded.http_status import http_status
-from storage.embedded.request import authenticate, read_request
+from storage.embedded.request import authenticate, from_a_page, read_request
 from storage.embedded.settings import EmbeddedSettings
 
 GUARDED = EmbeddedSettings(path=Path("x"), user="watch", password="s3cret:é")
@@ -19,11 +19,32 @@ def test_url_fields_are_sorted_into_sql_parameters_and_settings() -> None:
     request = read_request("POST", fields, {})
     assert (request.query, request.query_id) == ("SELECT {a:String}", "q")
     assert (request.session.database, request.session.parameters) == ("d", {"a": "x"})
-    assert request.session.settings == {"max_threads": "2"}
+    assert request.session.settings == {"max_threads": "2", "log_comment": request.mark}
+
+
+def test_each_request_has_a_mark_of_its_own() -> None:
+    assert read_request("POST", [("query_id", "q")], {}).mark != read_request("POST", [("query_id", "q")], {}).mark
+
+
+@pytest.mark.parametrize(
+    ("bound_to", "headers", "page"),
+    [
+        ("127.0.0.1", {"Host": "127.0.0.1:8123"}, False),
+        ("127.0.0.1", {"Host": "localhost:8123"}, False),
+        ("127.0.0.1", {"Host": "[::1]:8123"}, False),
+        ("127.0.0.1", {}, False),
+        ("127.0.0.1", {"Host": "rebound.example:8123"}, True),
+        ("0.0.0.0", {"Host": "store.internal:8123"}, False),
+        ("0.0.0.0", {"Host": "store.internal:8123", "Origin": "https://example.com"}, True),
+    ],
+)
+def test_pages_in_a_browser_are_told_from_programs(bound_to: str, headers: dict[str, str], page: bool) -> None:
+    assert from_a_page(bound_to, headers) is page
 
 
 def test_a_get_is_read_only() -> None:
-    assert read_request("GET", [], {}).session.settings == {"readonly": "2"}
+    assert read_request("GET", [], {}).session.settings["readonly"] == "2"
+    assert "readonly" not in read_request("POST", [], {}).session.settings
 
 
 def test_answers_are_compressed_only_when_asked_for() -> None:
