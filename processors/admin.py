@@ -75,6 +75,9 @@ def topic_ids(settings: KafkaSettings, seconds: float = 15.0) -> dict[str, str]:
             ids[name] = str(outcome.result(timeout=seconds).topic_id)
         except KafkaException as error:
             raise DeliveryFailed(name, error.args[0].str()) from error
+        except TimeoutError as error:
+            reason = f"no broker answers at {settings.bootstrap_servers} within {seconds:g} seconds"
+            raise DeliveryFailed(name, reason) from error
     return ids
 
 

@@ -1,6 +1,6 @@
 """The workers, assembled: which steps a worker runs, on which topics, with what behind them.
 
-    enrich   inferences ───────────────► rows, measurements, embeddings of a sample, dead letters
+    enrich   inferences, feedback ─────► rows, rollups, measurements, embeddings of a sample, dead letters
     detect   measurements, embeddings ─► detections
     alert    measurements, detections ─► alerts ─► people, datasets; all of it to the store
 
@@ -15,6 +15,7 @@ import ssl
 from typing import Final, Literal
 
 import faust
+from faust.types import TP
 from faust.types.auth import CredentialsT
 
 from detectors.pii.scanner import Scanner
@@ -29,7 +30,9 @@ from processors.detect.worker import DetectStep
 from processors.enrich.embed import EmbeddingSampler
 from processors.enrich.pipeline import Pipeline
 from processors.enrich.price import load_price_book
+from processors.enrich.rollup import Roller
 from processors.enrich.worker import EnrichStep
+from processors.feedback.worker import FeedbackStep
 from processors.health import serve_health
 from processors.notify.slack import SlackWebhook
 from processors.notify.worker import NotifyStep
@@ -37,6 +40,7 @@ from processors.producer import KafkaProducer
 from processors.retrain.worker import RetrainStep, require_writable
 from processors.settings import KafkaSettings, ProcessorSettings
 from serving.embedder import TritonEmbedder
+from storage.rollups import Rollups
 from storage.sink import ClickHouseSink
 from storage.state import ClickHouseStateStore
 
@@ -62,7 +66,7 @@ def check(role: Role, settings: ProcessorSettings) -> None:
 
 def build(role: Role, settings: ProcessorSettings) -> faust.App:
     """Return the Faust app of one worker. All topics must exist."""
-    app = _app(role, settings)
+    app = bare_app(role, settings)
     match role:
         case "enrich":
             _enrich(app, settings)
@@ -82,16 +86,13 @@ def _enrich(app: faust.App, settings: ProcessorSettings) -> None:
     if enrich.embedder_url:
         embedder = TritonEmbedder(enrich.embedder_url, model=enrich.embedder_model)
         sampler = EmbeddingSampler(enrich, embedder, producer, random.Random())  # noqa: S311 - a sample, not a secret
-    step = EnrichStep(
-        enrich,
-        Pipeline(enrich, Scanner(), load_price_book(enrich.price_book)),
-        ClickHouseSink(settings.store),
-        producer,
-        sampler,
-        topic_ids(settings.kafka)[topics.INFERENCES],
-        SystemClock(),
-    )
+    scanner, sink, clock, ids = Scanner(), ClickHouseSink(settings.store), SystemClock(), topic_ids(settings.kafka)
+    pipeline = Pipeline(enrich, scanner, load_price_book(enrich.price_book))
+    roller = Roller(Rollups(settings.store, clock), lambda: TP(topics.INFERENCES, 0) in app.consumer.assignment())
+    step = EnrichStep(enrich, pipeline, sink, producer, sampler, roller, ids[topics.INFERENCES], clock)
+    feedback = FeedbackStep(enrich, scanner, sink, producer, ids[topics.FEEDBACK], clock)
     attach(app, step, name="enrich", topics=[topics.INFERENCES], most=enrich.batch_records, within=enrich.batch_seconds)
+    attach(app, feedback, name="feedback", topics=[topics.FEEDBACK], most=enrich.batch_records, within=0.2)
 
 
 def _detect(app: faust.App, settings: ProcessorSettings) -> None:
@@ -116,10 +117,11 @@ def _alert(app: faust.App, settings: ProcessorSettings) -> None:
     attach(app, archive, name="archive", topics=kept, most=500, within=0.2)
 
 
-def _app(role: Role, settings: ProcessorSettings) -> faust.App:
+def bare_app(name: str, settings: ProcessorSettings) -> faust.App:
+    """Return a Faust app that does nothing yet; its consumer group is `inferwatch-` and its name."""
     kafka = settings.kafka
     return faust.App(
-        f"inferwatch-{role}",
+        f"inferwatch-{name}",
         broker=[f"kafka://{server}" for server in kafka.bootstrap_servers.split(",")],
         broker_credentials=_credentials(kafka),
         datadir=str(settings.data_dir / "faust"),
@@ -131,11 +133,11 @@ def _app(role: Role, settings: ProcessorSettings) -> faust.App:
         consumer_auto_offset_reset="earliest",
         # A store that is away must not hold up the end: what is not acknowledged comes again.
         stream_wait_empty=False,
-        stream_buffer_maxsize=4096,
+        stream_buffer_maxsize=settings.buffered_records,
         broker_commit_interval=0.5,
         # A worker that was killed holds its partitions until its session ends.
-        broker_session_timeout=10.0,
-        broker_heartbeat_interval=3.0,
+        broker_session_timeout=kafka.session_seconds,
+        broker_heartbeat_interval=kafka.session_seconds / 3,
         # The built-in server would listen on every interface and show state.
         web_enabled=False,
     )

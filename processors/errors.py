@@ -5,6 +5,8 @@ ProcessorError
 ├── InvalidRule          an alert rule that cannot be evaluated
 ├── InvalidPriceBook     a price book that cannot be read
 ├── DeliveryFailed       Kafka did not acknowledge in time
+├── TopicUnreadable      a topic, or what is known of it, cannot be read
+├── DeadLetterError      see `processors.dead_letters.errors`
 ├── DatasetNotWritten    the folder of datasets is full, or not ours to write
 ├── Interrupted          a wait was given up, because partitions are taken away or the worker stops
 └── NotDelivered         a message did not reach people
@@ -55,6 +57,19 @@ class DeliveryFailed(ProcessorError):
     def __init__(self, topic: str, reason: str) -> None:
         super().__init__(f"Kafka did not take a record for {topic}: {reason}")
         self.topic = topic
+        self.reason = reason
+
+
+class TopicUnreadable(ProcessorError):
+    """A topic, or what is known of it, cannot be read."""
+
+    def __init__(self, topic: str, servers: str, reason: str) -> None:
+        super().__init__(
+            f"{topic} at {servers} cannot be read: {reason}. "
+            "Is Kafka up, is INFERWATCH_KAFKA_BOOTSTRAP_SERVERS right, and may this user read the topic?"
+        )
+        self.topic = topic
+        self.servers = servers
         self.reason = reason
 
 

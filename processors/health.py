@@ -35,9 +35,15 @@ def serve_health(app: faust.App, role: str, port: int) -> None:
 
 def state_of(app: faust.App, role: str) -> dict[str, Any]:
     """Return what the worker consumes and how far it is behind, as JSON."""
-    assigned = sorted(app.consumer.assignment()) if app.consumer is not None else []
-    ends, committed = app.monitor.tp_end_offsets, app.monitor.tp_committed_offsets
-    lag = {_name(tp): max(ends[tp] - committed[tp], 0) for tp in assigned if tp in ends and tp in committed}
+    consumer = app.consumer
+    assigned = sorted(consumer.assignment()) if consumer is not None else []
+    committed: Any = getattr(consumer, "_committed_offset", {})
+    lag = {}
+    for tp in assigned:
+        end = consumer.highwater(tp)
+        if end is not None:
+            # Faust's monitor learns of offsets with the first commit only, which a store that is away holds up.
+            lag[_name(tp)] = max(end - (committed[tp] or 0), 0)
     return {"role": role, "partitions": [_name(tp) for tp in assigned], "lag": lag}
 
 

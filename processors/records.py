@@ -21,7 +21,7 @@ class Position(msgspec.Struct, frozen=True, array_like=True, order=True):
     index: int
 
 
-class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Measurement(msgspec.Struct, frozen=True, omit_defaults=True):
     """The numbers of one inference. `at` is when it ended, in Unix seconds; durations are seconds.
 
     `source` is the id of the topic that `position` is in: a topic that was made again begins at 0.

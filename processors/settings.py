@@ -10,12 +10,17 @@ from storage.client import StoreSettings
 
 @dataclass(frozen=True, slots=True)
 class KafkaSettings:
-    """Where Kafka is. `security` holds librdkafka settings such as `security.protocol` and `sasl.*`."""
+    """Where Kafka is. `security` holds librdkafka settings such as `security.protocol` and `sasl.*`.
+
+    `session_seconds` is how long a worker that was killed holds its partitions, and how long one may be stuck before
+    another takes them over.
+    """
 
     bootstrap_servers: str = "127.0.0.1:9092"
     partitions: int = 4
     replication: int = 1
     embedded: bool = False
+    session_seconds: float = 10.0
     security: dict[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -38,7 +43,7 @@ class EnrichSettings:
         user_hash_secret: key of the hash that replaces user ids.
     """
 
-    batch_records: int = 500
+    batch_records: int = 1000
     batch_seconds: float = 0.2
     past_days: float = 30.0
     future_seconds: float = 300.0
@@ -88,7 +93,7 @@ class RetrainSettings:
 
 @dataclass(frozen=True, slots=True)
 class ProcessorSettings:
-    """Everything a worker needs."""
+    """Everything a worker needs. `buffered_records` is how many Kafka records wait in memory for a step."""
 
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
@@ -98,3 +103,4 @@ class ProcessorSettings:
     retrain: RetrainSettings = field(default_factory=RetrainSettings)
     data_dir: Path = Path(".inferwatch")
     web_port: int | None = None
+    buffered_records: int = 512

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
 from inferwatch.errors import EventError
-from inferwatch.events import InferenceEvent
+from inferwatch.events import SCHEMA_VERSION, InferenceEvent
 from inferwatch.wire import decode_inference, split_record
 from processors.records import Position
 
 MOST_EVENTS: Final = 50_000
 """Events in one Kafka record: they are inserted together or not at all."""
+
+_all_lines: Final = msgspec.json.Decoder(InferenceEvent).decode_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,30 +40,87 @@ class DeadLetter:
     value: bytes
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Decoded:
-    """The outcome of decoding: good events with their positions and their lines, and the rest."""
+    """Good events in the order of their records, where each one stood, and the rest.
 
-    events: list[tuple[Position, InferenceEvent, bytes]] = field(default_factory=list)
-    dead: list[DeadLetter] = field(default_factory=list)
+    Attributes:
+        events: n events.
+        record_of: n indices into `records`.
+        line_of: n line numbers within those records, blank lines counted.
+    """
+
+    records: Sequence[SourceRecord]
+    events: list[InferenceEvent]
+    record_of: NDArray[np.intp]
+    line_of: NDArray[np.uint32]
+    dead: list[DeadLetter]
+
+    def position(self, place: int) -> Position:
+        """Return where an event stood."""
+        record = self.records[self.record_of[place]]
+        return Position(record.partition, record.offset, int(self.line_of[place]))
+
+    def lines(self, places: Iterable[int]) -> Iterator[bytes]:
+        """Yield the bytes of events, whose places ascend."""
+        for record, those in groupby(places, key=lambda place: int(self.record_of[place])):
+            lines = (self.records[record].value or b"").split(b"\n")
+            yield from (lines[self.line_of[place]] for place in those)
+
+    def only(self, wanted: NDArray[np.bool_]) -> Decoded:
+        """Return it with some of its events; `wanted` has one truth value an event."""
+        events = [self.events[place] for place in np.flatnonzero(wanted)]
+        return Decoded(self.records, events, self.record_of[wanted], self.line_of[wanted], self.dead)
 
 
 def decode(records: Iterable[SourceRecord]) -> Decoded:
-    """Decode records line by line: one bad line leaves its neighbours alone."""
-    outcome = Decoded()
+    """Decode records; where something in one does not fit, line by line: a bad line leaves its neighbours alone."""
+    records = list(records)
+    events: list[InferenceEvent] = []
+    lines: list[NDArray[np.uint32]] = []
+    dead: list[DeadLetter] = []
     for record in records:
-        if not record.value or not record.value.strip():
-            position = Position(record.partition, record.offset, 0)
-            outcome.dead.append(DeadLetter(position, "empty record", record.value or b""))
+        whole = _whole(record.value)
+        if whole is not None:
+            events += whole
+            lines.append(np.arange(len(whole), dtype=np.uint32))
             continue
-        if record.value.count(b"\n") >= MOST_EVENTS:
-            position = Position(record.partition, record.offset, 0)
-            outcome.dead.append(DeadLetter(position, f"more than {MOST_EVENTS} events in one record", record.value))
-            continue
-        for index, line in split_record(record.value):
-            position = Position(record.partition, record.offset, index)
-            try:
-                outcome.events.append((position, decode_inference(line, index), line))
-            except EventError as error:
-                outcome.dead.append(DeadLetter(position, error.reason, line))
-    return outcome
+        good = list(_line_by_line(record, dead))
+        events += (event for _, event in good)
+        lines.append(np.array([index for index, _ in good], dtype=np.uint32))
+    record_of = np.repeat(np.arange(len(records)), [len(each) for each in lines])
+    line_of = np.concatenate(lines) if lines else np.zeros(0, np.uint32)
+    return Decoded(records, events, record_of, line_of, dead)
+
+
+def _whole(value: bytes | None) -> list[InferenceEvent] | None:
+    """Return the events of a record in which every line is one; None where it has to be looked at line by line."""
+    if not value:
+        return None
+    # Two events may share a line, or one stand on two; not where each line break is between two braces.
+    lines = value.count(b"}\n{") + 1
+    if lines > MOST_EVENTS or lines != value.count(b"\n") + 1:
+        return None
+    try:
+        events = _all_lines(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if len(events) == lines and max([event.schema_version for event in events]) <= SCHEMA_VERSION:
+        return events
+    return None
+
+
+def _line_by_line(record: SourceRecord, dead: list[DeadLetter]) -> Iterator[tuple[int, InferenceEvent]]:
+    value = record.value
+    if not value or not value.strip():
+        dead.append(DeadLetter(Position(record.partition, record.offset, 0), "empty record", value or b""))
+        return
+    if value.count(b"\n") >= MOST_EVENTS:
+        reason = f"more than {MOST_EVENTS} events in one record"
+        dead.append(DeadLetter(Position(record.partition, record.offset, 0), reason, value))
+        return
+    for index, line in split_record(value):
+        try:
+            yield index, decode_inference(line, index)
+        except EventError as error:
+            dead.append(DeadLetter(Position(record.partition, record.offset, index), error.reason, line))

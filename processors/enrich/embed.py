@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from inferwatch import topics
 from inferwatch.events import InferenceEvent
-from processors.enrich.enriched import Enriched
+from processors.enrich.enriched import Batch
 from processors.errors import DeliveryFailed
 from processors.producer import OutgoingRecord, RecordProducer
 from processors.records import EmbeddingSample, encode_records, model_key
@@ -35,6 +36,15 @@ _MOST_CHARACTERS: Final = 2_000
 """Sentence embedders read no further than about 256 tokens; sending more only costs time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """An event whose prompt was drawn, with the names that it goes by after masking."""
+
+    event: InferenceEvent
+    environment: str
+    model: str
+
+
 class EmbeddingSampler:
     """Embeds a sample of prompts in a task of its own and sends it on. `skipped` counts prompts that were not taken.
 
@@ -48,21 +58,25 @@ class EmbeddingSampler:
         self._embedder = embedder
         self._producer = producer
         self._rng = rng
-        self._reservoir: list[Enriched] = []
+        self._reservoir: list[Prompt] = []
         self._offered = 0
         self._filled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.skipped = 0
 
-    def offer(self, items: Iterable[Enriched]) -> None:
+    def offer(self, batch: Batch) -> None:
         """Put prompts into the reservoir, those that fit and are drawn; start the task with the first."""
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         elif self._task.done():
             self._task.result()
-        for item in items:
-            if item.event.embedding or prompt_of(item.event):
-                self._draw(item)
+        for at, event in enumerate(batch.events):
+            if not (event.embedding or prompt_of(event)):
+                continue
+            place = self._draw()
+            if place is not None:
+                environment = batch.masked.names["environment"][at].as_py()
+                self._reservoir[place : place + 1] = [Prompt(event, environment, batch.masked.models[at])]
         if self._reservoir:
             self._filled.set()
 
@@ -84,15 +98,14 @@ class EmbeddingSampler:
             reason = str(error) or "the embedder was too slow"
             log.warning("%d prompts go without an embedding: %s", len(items), reason)
 
-    def _draw(self, item: Enriched) -> None:
+    def _draw(self) -> int | None:
+        """Return the place in the reservoir for the next prompt, None where it is not drawn."""
         self._offered += 1
         if len(self._reservoir) < self._settings.embed_most:
-            self._reservoir.append(item)
-            return
+            return len(self._reservoir)
         self.skipped += 1
-        place = self._rng.randrange(self._offered)
-        if place < len(self._reservoir):
-            self._reservoir[place] = item
+        place = int(self._rng.random() * self._offered)
+        return place if place < len(self._reservoir) else None
 
     async def _run(self) -> None:
         while True:
@@ -101,7 +114,7 @@ class EmbeddingSampler:
             await self.embed_waiting()
             await asyncio.sleep(count / self._settings.embed_per_second)
 
-    async def _samples(self, items: Sequence[Enriched]) -> list[EmbeddingSample]:
+    async def _samples(self, items: Sequence[Prompt]) -> list[EmbeddingSample]:
         wanting = [item for item in items if not item.event.embedding]
         made: dict[int, NDArray[np.float32]] = {}
         if wanting:
@@ -112,8 +125,8 @@ class EmbeddingSampler:
             EmbeddingSample(
                 event_id=item.event.event_id,
                 at=item.event.started_at + item.event.duration,
-                environment=item.event.environment,
-                model=item.event.model,
+                environment=item.environment,
+                model=item.model,
                 embedding_model=self._embedder.model if id(item) in made else "",
                 vector=np.asarray(made.get(id(item), item.event.embedding), dtype="<f4").tobytes(),
             )
@@ -127,9 +140,9 @@ def _record(sample: EmbeddingSample) -> OutgoingRecord:
 
 def prompt_of(event: InferenceEvent) -> str:
     """Return the last user message of an event that has a prompt, else ""."""
-    if event.operation not in TEXT_OPERATIONS or event.status == "cancelled":
+    if not event.input_messages or event.operation not in TEXT_OPERATIONS or event.status == "cancelled":
         return ""
     for message in reversed(event.input_messages):
         if message.role == "user":
-            return "\n".join(part.content for part in message.parts if part.content)
+            return "\n".join([part.content for part in message.parts if part.content])
     return ""

@@ -1,48 +1,53 @@
-"""An event with everything that the steps found out about it."""
+"""A batch of events with everything that the steps found out about them, as columns."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from inferwatch.events import InferenceEvent
-from processors.enrich.mask import MaskedText
-from processors.enrich.tokens import Tokens
-from processors.records import Measurement, Position
+from processors.enrich.decode import DeadLetter, Decoded
+from processors.enrich.fields import Fields
+from processors.enrich.figures import Figures
+from processors.enrich.lengths import Lengths
+from processors.enrich.mask import Masked
 
 
-@dataclass(slots=True)
-class Enriched:
-    """One inference on its way to a row and a measurement."""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What became of some Kafka records: n good events as columns, in their order, and dead letters."""
 
-    position: Position
-    event: InferenceEvent
-    tokens: Tokens
-    cost: Decimal | None
-    price: str
-    time_per_output_token: float | None
-    text: MaskedText
-    user: str
+    decoded: Decoded
+    fields: Fields
+    masked: Masked
+    lengths: Lengths
+    figures: Figures
 
-    def measurement(self, source: str) -> Measurement:
-        """Return the numbers of this inference, without any text. `source` is the id of the inferences topic."""
-        event = self.event
-        return Measurement(
-            event_id=event.event_id,
-            at=event.started_at + event.duration,
-            source=source,
-            position=self.position,
-            environment=event.environment,
-            model=event.model,
-            model_version=event.model_version or "",
-            team=self.text.team,
-            status=event.status,
-            duration=event.duration,
-            time_to_first_token=event.time_to_first_token,
-            time_per_output_token=self.time_per_output_token,
-            input_tokens=self.tokens.input,
-            output_tokens=self.tokens.output,
-            cost=None if self.cost is None else float(self.cost),
-            input_pii=self.text.found("input"),
-            output_pii=self.text.found("output"),
-        )
+    @property
+    def size(self) -> int:
+        """How many good events there are."""
+        return self.fields.size
+
+    @property
+    def events(self) -> list[InferenceEvent]:
+        """The good events as they came, unmasked."""
+        return self.decoded.events
+
+    @property
+    def dead(self) -> list[DeadLetter]:
+        """What could not be processed."""
+        return self.decoded.dead
+
+    @property
+    def partitions(self) -> NDArray[np.uint32]:
+        """Partition of each event."""
+        records = self.decoded.records
+        return np.array([record.partition for record in records], np.uint32)[self.decoded.record_of]
+
+    @property
+    def offsets(self) -> NDArray[np.uint64]:
+        """Offset of the record of each event."""
+        records = self.decoded.records
+        return np.array([record.offset for record in records], np.uint64)[self.decoded.record_of]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 
-def time_per_output_token(
-    duration: float, time_to_first_token: float | None, output_tokens: int | None
-) -> float | None:
+Floats = NDArray[np.float64]
+
+
+def time_per_output_token(duration: Floats, time_to_first_token: Floats, output_tokens: Floats) -> Floats:
     """Return seconds a token after the first, (duration - time to first token) / (output tokens - 1).
 
-    None where the response was not streamed or had fewer than two tokens. Never rounded.
+    All are arrays of one length, NaN where unknown; so is the result where the response was not streamed or had fewer
+    than two tokens. Never rounded.
     """
-    if time_to_first_token is None or output_tokens is None or output_tokens < 2:
-        return None
-    return max(duration - time_to_first_token, 0.0) / (output_tokens - 1)
+    after_the_first = np.where(output_tokens >= 2, output_tokens - 1, np.nan)
+    return np.asarray(np.maximum(duration - time_to_first_token, 0.0) / after_the_first)

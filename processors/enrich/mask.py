@@ -1,133 +1,227 @@
-"""Step 6: find PII in every free text of an event and put its type in its place."""
+"""Step 6: find PII in every free text of a batch and put its type in its place.
+
+One pass over the texts of all events tells which may hold something; only those are looked at one by one.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
+import pyarrow as pa
 
-from detectors.pii.mask import mask
 from detectors.protocols import PiiScanner
-from inferwatch.events import InferenceEvent, Message
+from inferwatch.events import Message, TensorSummary
+from processors.enrich.fields import Fields
+from processors.enrich.mask_tree import Hits, TreeMasker
 
-_json: Final = msgspec.json.Encoder()
+_encode: Final = msgspec.json.Encoder().encode
 
-_NAMES: Final = (
+NAMES: Final = (
     *("environment", "operation", "provider", "request_model", "response_model", "model_version", "prompt_version"),
     *("trace_id", "span_id", "parent_span_id", "response_id", "error_type"),
 )
-_SHORTEST_NUMBER: Final = 10**11
-"""The shortest number that is told to be personal by itself, a payment card's, has 12 digits."""
+"""What is found in them is masked, but not counted: names come from applications, and from the paths of requests."""
+IDENTITY: Final = ("service", "team", "conversation_id", "prompt_name")
+DEFAULT_ENVIRONMENT: Final = "default"
+_FEW: Final = 256
+"""Different names in a batch, up to which each is looked at once however often it is there."""
 
 
 @dataclass(frozen=True, slots=True)
-class MaskedText:
-    """The free texts of an event after masking, and what was found in them.
+class Masked:
+    """The free texts of n events after masking; every list has n entries.
 
-    `input_messages`, `output_messages` and `parameters` are JSON. `hits` counts by entity type and place, where a
-    place is `input`, `output`, `error`, `parameters`, `attributes` or `identity`.
+    Attributes:
+        names: each field of `NAMES` and `IDENTITY` as Arrow texts, "" where an event has none.
+        texts: `input_messages`, `output_messages`, `parameters` and `error_message`: UTF-8, the first three JSON.
+        attributes: as they were given.
+        finish_reasons: as they were given.
+        tensors: JSON, or empty.
+        users: keyed hashes, "" where there is none.
+        hits: what was found, by event; counted by entity type and place, where a place is `input`, `output`, `error`,
+            `parameters`, `attributes` or `identity`.
+        unreadable: events that nobody can look through, because they are nested too deeply.
+        models: the model that answered or, where the response did not say, the one that was asked for.
     """
 
-    input_messages: str
-    output_messages: str
-    error_message: str
-    parameters: str
-    attributes: dict[str, str]
-    service: str
-    team: str
-    conversation_id: str
-    prompt_name: str
-    hits: tuple[tuple[str, str, int], ...]
+    names: dict[str, pa.Array]
+    texts: dict[str, list[bytes]]
+    attributes: list[dict[str, str]]
+    finish_reasons: list[tuple[str, ...]]
+    tensors: list[bytes]
+    users: list[str]
+    hits: dict[int, Hits]
+    unreadable: frozenset[int]
 
-    def found(self, place: str) -> int:
-        """Return how many values were found in one place."""
-        return sum(count for _, where, count in self.hits if where == place)
+    models: list[str]
+
+    def name(self, name: str) -> list[str]:
+        """Return one of `names` as texts of Python."""
+        return texts_of(self.names[name])
 
 
 class Masker:
-    """Masks events with one scanner. `user_hash_secret` keys the hash that replaces user ids."""
+    """Masks batches of events with one scanner. `user_hash_secret` keys the hash that replaces user ids."""
 
     def __init__(self, scanner: PiiScanner, user_hash_secret: str) -> None:
         self._scanner = scanner
+        self._tree = TreeMasker(scanner)
         self._secret = user_hash_secret.encode()
-        self._name = lru_cache(maxsize=4096)(self._masked)
+        self._hash = lru_cache(maxsize=65_536)(lambda user: keyed_hash(user, self._secret))
 
-    def mask_names(self, event: InferenceEvent) -> InferenceEvent:
-        """Return the event with every name in it masked: names come from applications, and from the paths of requests.
-
-        Names become keys, columns and words in alerts as they are; `mask_event` takes the rest.
-        """
-        masked: dict[str, Any] = {name: self._name(getattr(event, name) or "") for name in _NAMES}
-        changed = {name: value for name, value in masked.items() if value != (getattr(event, name) or "")}
-        if event.finish_reasons:
-            changed["finish_reasons"] = tuple(map(self._name, event.finish_reasons))
-        for name in ("input_tensors", "output_tensors"):
-            if tensors := getattr(event, name):
-                changed[name] = tuple(
-                    msgspec.structs.replace(tensor, name=self._name(tensor.name), datatype=self._name(tensor.datatype))
-                    for tensor in tensors
-                )
-        return msgspec.structs.replace(event, **changed) if changed else event
-
-    def _masked(self, value: str) -> str:
-        return mask(value, self._scanner.scan(value)) if value else value
-
-    def mask_event(self, event: InferenceEvent, most: int | None = None) -> MaskedText:
-        """Return everything an event says in free text, masked; then text parts are cut to `most` characters."""
-        hits: Counter[tuple[str, str]] = Counter()
-
-        def text(value: str, place: str) -> str:
-            spans = self._scanner.scan(value)
-            hits.update((span.entity_type, place) for span in spans)
-            return mask(value, spans) if spans else value
-
-        def deep(value: Any, place: str) -> Any:
-            if isinstance(value, str):
-                return text(value, place)
-            if isinstance(value, dict):
-                return {text(str(key), place): deep(item, place) for key, item in value.items()}
-            if isinstance(value, list | tuple):
-                return [deep(item, place) for item in value]
-            if isinstance(value, int | float) and abs(value) >= _SHORTEST_NUMBER and _is_whole(value):
-                # An encoder may write an integer as a float, `4111111111111111.0`.
-                written = str(int(value))
-                return text(written, place) if self._scanner.scan(written) else value
-            if value is None or isinstance(value, bool | int | float):
-                return value
-            # Whatever else a decoder may come to return must not pass unseen.
-            return text(str(value), place)
-
-        def messages(given: tuple[Message, ...], place: str) -> str:
-            masked = deep(msgspec.to_builtins(given), place)
-            for part in (part for message in masked for part in message.get("parts", ())):
-                if part.get("content"):
-                    part["content"] = part["content"][:most]
-            return _json.encode(masked).decode() if masked else ""
-
-        return MaskedText(
-            input_messages=messages(event.input_messages, "input"),
-            output_messages=messages(event.output_messages, "output"),
-            error_message=text(event.error_message or "", "error"),
-            parameters=_json.encode(deep(event.parameters, "parameters")).decode() if event.parameters else "",
-            attributes=deep(event.attributes, "attributes"),
-            service=text(event.service, "identity"),
-            team=text(event.team, "identity"),
-            conversation_id=text(event.conversation_id or "", "identity"),
-            prompt_name=text(event.prompt_name or "", "identity"),
-            hits=tuple((kind, place, count) for (kind, place), count in sorted(hits.items())),
+    def mask(self, fields: Fields, most: int) -> Masked:
+        """Return everything that events say in free text, masked; then text parts are cut to `most` characters."""
+        hits: dict[int, Hits] = defaultdict(Hits)
+        unreadable: set[int] = set()
+        names = {name: self._names(fields[name]) for name in NAMES}
+        if "" in fields["environment"]:
+            named = [name or DEFAULT_ENVIRONMENT for name in names["environment"].to_pylist()]
+            names["environment"] = pa.array(named, pa.string()).dictionary_encode()
+        for name in IDENTITY:
+            names[name] = self._names(fields[name], hits)
+        texts = {
+            f"{place}_messages": self._messages(fields[f"{place}_messages"], place, most, hits, unreadable)
+            for place in ("input", "output")
+        }
+        texts["parameters"] = self._trees(fields["parameters"], "parameters", hits, unreadable)
+        texts["error_message"] = self._errors(fields["error_message"], hits)
+        return Masked(
+            names,
+            texts,
+            self._attributes(fields["attributes"], hits),
+            self._reasons(fields["finish_reasons"]),
+            self._tensors(fields["input_tensors"], fields["output_tensors"]),
+            list(map(self._hash, fields["user"])),
+            dict(hits),
+            frozenset(unreadable),
+            _either(texts_of(names["response_model"]), texts_of(names["request_model"])),
         )
 
-    def hash_user(self, user: str | None) -> str:
-        """Return the keyed hash that stands for a user (HMAC-SHA256, 128 bits of it), or "" for none."""
-        if not user:
-            return ""
-        return hmac.new(self._secret, user.encode(), hashlib.sha256).hexdigest()[:32]
+    def _names(self, values: Sequence[str | None], hits: dict[int, Hits] | None = None) -> pa.Array:
+        column = pa.array(values, pa.string()).fill_null("").dictionary_encode()
+        if len(column.dictionary) > _FEW:
+            return self._many_names([value or "" for value in values], hits)
+        different: list[str] = column.dictionary.to_pylist()
+        found: dict[int, Hits] = {}
+        for code, hint in self._suspected(list(map(_encode, different))):
+            found[code] = Hits()
+            different[code] = self._tree.text(different[code], hint, "identity", found[code])
+        if not any(found.values()):
+            return column
+        codes = column.indices.to_pylist()
+        if hits is not None:
+            for at in (at for at, code in enumerate(codes) if found.get(code)):
+                hits[at].update(found[codes[at]])
+        return pa.array([different[code] for code in codes], pa.string()).dictionary_encode()
+
+    def _many_names(self, values: list[str], hits: dict[int, Hits] | None) -> pa.Array:
+        for at, hint in self._suspected(list(map(_encode, values))):
+            values[at] = self._tree.text(values[at], hint, "identity", Hits() if hits is None else hits[at])
+        return pa.array(values, pa.string())
+
+    def _messages(
+        self, given: Sequence[tuple[Message, ...]], place: str, most: int, hits: dict[int, Hits], unreadable: set[int]
+    ) -> list[bytes]:
+        encoded = _encoded(given, unreadable)
+        hints = self._scanner.suspects(encoded)
+        for at, (text, hint) in enumerate(zip(encoded, hints, strict=True)):
+            if hint or len(text) > most:
+                try:
+                    encoded[at] = self._tree.messages(given[at], hint, place, hits[at], most)
+                except RecursionError:
+                    unreadable.add(at)
+        return encoded
+
+    def _trees(
+        self, given: Sequence[dict[str, Any]], place: str, hits: dict[int, Hits], unreadable: set[int]
+    ) -> list[bytes]:
+        encoded = _encoded(given, unreadable)
+        different = list(set(encoded))
+        hints = {text: hint for text, hint in zip(different, self._scanner.suspects(different), strict=True) if hint}
+        for at in (at for at, text in enumerate(encoded) if text in hints) if hints else ():
+            try:
+                encoded[at] = _encode(self._tree.value(given[at], hints[encoded[at]], place, hits[at]))
+            except RecursionError:
+                unreadable.add(at)
+        return encoded
+
+    def _errors(self, given: Sequence[str | None], hits: dict[int, Hits]) -> list[bytes]:
+        texts = [(text or "").encode() for text in given]
+        if any(texts):
+            for at, hint in self._suspected([_encode(text) if text else b"" for text in given]):
+                texts[at] = self._tree.text(given[at] or "", hint, "error", hits[at]).encode()
+        return texts
+
+    def _attributes(self, given: Sequence[dict[str, str]], hits: dict[int, Hits]) -> list[dict[str, str]]:
+        masked = list(given)
+        if any(masked):
+            for at, hint in self._suspected(_encoded(masked, set())):
+                masked[at] = self._tree.value(given[at], hint, "attributes", hits[at])
+        return masked
+
+    def _reasons(self, given: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+        masked = {reasons: tuple(self._names(reasons).to_pylist()) for reasons in set(given)}
+        return [masked[reasons] for reasons in given]
+
+    def _tensors(
+        self, given: Sequence[tuple[TensorSummary, ...]], made: Sequence[tuple[TensorSummary, ...]]
+    ) -> list[bytes]:
+        if not (any(given) or any(made)):
+            return [b""] * len(given)
+        return [
+            _encode({"input": self._tensor_names(before), "output": self._tensor_names(after)})
+            if before or after
+            else b""
+            for before, after in zip(given, made, strict=True)
+        ]
+
+    def _tensor_names(self, tensors: tuple[TensorSummary, ...]) -> list[TensorSummary]:
+        names = self._names([name for tensor in tensors for name in (tensor.name, tensor.datatype)]).to_pylist()
+        return [
+            msgspec.structs.replace(tensor, name=name, datatype=datatype)
+            for tensor, name, datatype in zip(tensors, names[::2], names[1::2], strict=True)
+        ]
+
+    def _suspected(self, texts: Sequence[bytes]) -> list[tuple[int, int]]:
+        """Return which of some texts, as JSON, may hold something, and hints of what."""
+        return [(at, hints) for at, hints in enumerate(self._scanner.suspects(texts)) if hints]
 
 
-def _is_whole(number: int | float) -> bool:
-    return isinstance(number, int) or number.is_integer()
+def keyed_hash(who: str | None, secret: bytes) -> str:
+    """Return the keyed hash that stands for a person (HMAC-SHA256, 128 bits of it), or "" for none."""
+    return hmac.digest(secret, who.encode(), hashlib.sha256).hex()[:32] if who else ""
+
+
+def texts_of(column: pa.Array) -> list[str]:
+    """Return a column of texts as texts of Python; fast where many are the same."""
+    if not isinstance(column, pa.DictionaryArray):
+        return list(column.to_pylist())
+    different = column.dictionary.to_pylist()
+    return [different[code] for code in column.indices.to_numpy().tolist()]
+
+
+def _either(first: list[str], second: list[str]) -> list[str]:
+    return [one or other for one, other in zip(first, second, strict=True)]
+
+
+def _encoded(values: Sequence[Any], unreadable: set[int]) -> list[bytes]:
+    """Return values as JSON, those that are empty as nothing."""
+    try:
+        return [_encode(value) if value else b"" for value in values]
+    except RecursionError:
+        return [_or_nothing(_encode, at, value, unreadable) for at, value in enumerate(values)]
+
+
+def _or_nothing(encode: Callable[[Any], bytes], at: int, value: Any, unreadable: set[int]) -> bytes:
+    try:
+        return encode(value) if value else b""
+    except RecursionError:
+        unreadable.add(at)
+        return b""

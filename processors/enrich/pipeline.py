@@ -1,38 +1,32 @@
-"""The enrich pipeline in one place: what happens to an event between the inferences topic and a row.
+"""The enrich pipeline in one place: what happens to events between the inferences topic and their rows.
 
-decode -> validate -> count tokens -> price -> latency figures -> mask   (here, pure)
+decode -> validate -> measure lengths -> mask -> count tokens, price, latency figures   (here, pure, in batches)
        -> measurements to Kafka -> rows to ClickHouse -> acknowledge   (`worker`, with I/O)
-       -> a sample of prompts to the embedder and on to Kafka   (`embed`, beside all that; nothing waits for it)
+       -> rollups, from stored rows   (`rollup`, beside all that; no acknowledgement waits for it)
+       -> a sample of prompts to the embedder and on to Kafka   (`embed`, beside all that too)
+
+Steps work on columns of a batch and not on events: that is what makes an event cost microseconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+import numpy as np
+
 from detectors.protocols import PiiScanner
-from inferwatch.events import InferenceEvent
-from inferwatch.truncation import truncate
-from processors.enrich.decode import DeadLetter, SourceRecord, decode
-from processors.enrich.enriched import Enriched
-from processors.enrich.latency import time_per_output_token
+from processors.enrich.decode import DeadLetter, Decoded, SourceRecord, decode
+from processors.enrich.enriched import Batch
+from processors.enrich.fields import Fields
+from processors.enrich.figures import figures_of
+from processors.enrich.lengths import measure
 from processors.enrich.mask import Masker
 from processors.enrich.price import PriceBook, Pricer
-from processors.enrich.tokens import count_tokens
-from processors.enrich.validate import invalid_because
-from processors.records import Position
+from processors.enrich.validate import invalid_because, suspects
 from processors.settings import EnrichSettings
 
 MOST_TEXT_CHARACTERS: Final = 65_536
-
-
-@dataclass(slots=True)
-class Batch:
-    """What became of some Kafka records: enriched events in their order, and dead letters."""
-
-    items: list[Enriched] = field(default_factory=list)
-    dead: list[DeadLetter] = field(default_factory=list)
 
 
 class Pipeline:
@@ -46,40 +40,37 @@ class Pipeline:
     def enrich(self, records: Sequence[SourceRecord], now: float) -> Batch:
         """Take Kafka records, return rows-to-be and dead letters. `now` is Unix time in seconds."""
         decoded = decode(records)
-        batch = Batch(dead=decoded.dead)
-        for position, event, line in decoded.events:
-            reason = invalid_because(event, now, self._settings.past_days, self._settings.future_seconds)
-            if reason is None:
-                try:
-                    batch.items.append(self._enrich_one(position, event))
-                    continue
-                except RecursionError:
-                    reason = "nested too deeply"
-            batch.dead.append(DeadLetter(position, reason, line))
-        return batch
+        fields = Fields(decoded.events)
+        decoded, fields = _without(self._invalid(decoded, fields, now), decoded, fields)
+        masked = self._masker.mask(fields, MOST_TEXT_CHARACTERS)
+        if masked.unreadable:
+            reasons = dict.fromkeys(masked.unreadable, "nested too deeply")
+            decoded, fields = _without(reasons, decoded, fields)
+            masked = self._masker.mask(fields, MOST_TEXT_CHARACTERS)
+        return Batch(
+            decoded=decoded,
+            fields=fields,
+            masked=masked,
+            lengths=measure(decoded.events, fields, MOST_TEXT_CHARACTERS),
+            figures=figures_of(decoded.events, fields, masked.models, masked.name("provider"), self._pricer),
+        )
 
-    def _enrich_one(self, position: Position, event: InferenceEvent) -> Enriched:
-        event = self._masker.mask_names(event)
-        # Before anything is cut: half of a value is not recognised any more.
-        text = self._masker.mask_event(event, MOST_TEXT_CHARACTERS)
-        event = truncate(event, MOST_TEXT_CHARACTERS)
-        tokens = count_tokens(event)
-        # What a failed request is not known to have used, it is not charged for.
-        unknown = 0 if event.status == "error" else None
-        cost, price = self._pricer.cost(
-            event.model,
-            event.started_at,
-            unknown if tokens.input is None else tokens.input,
-            unknown if tokens.output is None else tokens.output,
-            event.cache_read_tokens,
-        )
-        return Enriched(
-            position=position,
-            event=event,
-            tokens=tokens,
-            cost=cost,
-            price=price,
-            time_per_output_token=time_per_output_token(event.duration, event.time_to_first_token, tokens.output),
-            text=text,
-            user=self._masker.hash_user(event.user),
-        )
+    def _invalid(self, decoded: Decoded, fields: Fields, now: float) -> dict[int, str]:
+        bounds = (now, self._settings.past_days, self._settings.future_seconds)
+        suspected = np.flatnonzero(suspects(fields, *bounds)).tolist()
+        reasons = {at: invalid_because(decoded.events[at], *bounds) for at in suspected}
+        return {at: reason for at, reason in reasons.items() if reason is not None}
+
+
+def _without(reasons: Mapping[int, str], decoded: Decoded, fields: Fields) -> tuple[Decoded, Fields]:
+    """Return a batch without some of its events, which become dead letters."""
+    if not reasons:
+        return decoded, fields
+    lines = decoded.lines(sorted(reasons))
+    decoded.dead.extend(
+        DeadLetter(decoded.position(at), reasons[at], line) for at, line in zip(sorted(reasons), lines, strict=True)
+    )
+    kept = np.ones(fields.size, np.bool_)
+    kept[list(reasons)] = False
+    rest = decoded.only(kept)
+    return rest, Fields(rest.events)

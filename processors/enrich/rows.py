@@ -1,93 +1,116 @@
-"""Step 7: enriched events to the columns of table `inferences`."""
+"""Step 7: a batch of enriched events to rows of table `inferences`, as Arrow columns."""
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final
 
-import msgspec
+import numpy as np
+import pyarrow as pa
 
-from processors.enrich.enriched import Enriched
+from processors.enrich.enriched import Batch
+from processors.enrich.figures import SUB_TOKENS_CLAMPED
+from processors.enrich.mask_tree import Hits
 
-_json: Final = msgspec.json.Encoder()
-
-
-def _tensors(item: Enriched) -> str:
-    event = item.event
-    if not (event.input_tensors or event.output_tensors):
-        return ""
-    return _json.encode({"input": event.input_tensors, "output": event.output_tensors}).decode()
-
-
-def _characters(item: Enriched, side: str) -> int:
-    cut = item.event.truncated
-    if cut is not None:
-        return cut.input_characters if side == "input" else cut.output_characters
-    messages = item.event.input_messages if side == "input" else item.event.output_messages
-    return sum(len(part.content or "") for message in messages for part in message.parts)
+_TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_creation_tokens", "reasoning_tokens")
+TEXT_CUT: Final = "text_cut"
+"""Flag: a text was longer than is kept; its length and hash are there."""
+_DECIMAL: Final = pa.decimal128(18, 9)
+_HIT: Final = pa.struct([("entity_type", pa.string()), ("place", pa.string()), ("hits", pa.uint32())])
+_TEXT: Final = pa.string()
 
 
-COLUMNS: Final[dict[str, Callable[[Enriched], Any]]] = {
-    "event_id": lambda item: item.event.event_id,
-    "source_partition": lambda item: item.position.partition,
-    "source_offset": lambda item: item.position.offset,
-    "source_index": lambda item: item.position.index,
-    "started_at": lambda item: round(item.event.started_at * 1_000_000),
-    "environment": lambda item: item.event.environment,
-    "service": lambda item: item.text.service,
-    "team": lambda item: item.text.team,
-    "user": lambda item: item.user,
-    "source": lambda item: item.event.source,
-    "trace_id": lambda item: item.event.trace_id or "",
-    "span_id": lambda item: item.event.span_id or "",
-    "parent_span_id": lambda item: item.event.parent_span_id or "",
-    "conversation_id": lambda item: item.text.conversation_id,
-    "response_id": lambda item: item.event.response_id or "",
-    "operation": lambda item: item.event.operation,
-    "provider": lambda item: item.event.provider,
-    "request_model": lambda item: item.event.request_model,
-    "model": lambda item: item.event.model,
-    "model_version": lambda item: item.event.model_version or "",
-    "prompt_name": lambda item: item.text.prompt_name,
-    "prompt_version": lambda item: item.event.prompt_version or "",
-    "parameters": lambda item: item.text.parameters,
-    "stream": lambda item: item.event.stream,
-    "time_to_first_token": lambda item: item.event.time_to_first_token,
-    "time_per_output_token": lambda item: item.time_per_output_token,
-    "duration": lambda item: item.event.duration,
-    "queue_time": lambda item: item.event.queue_time,
-    "compute_time": lambda item: item.event.compute_time,
-    "input_tokens": lambda item: item.tokens.input,
-    "output_tokens": lambda item: item.tokens.output,
-    "cache_read_tokens": lambda item: item.event.cache_read_tokens,
-    "cache_creation_tokens": lambda item: item.event.cache_creation_tokens,
-    "reasoning_tokens": lambda item: item.event.reasoning_tokens,
-    "token_source": lambda item: item.tokens.source,
-    "cost": lambda item: item.cost,
-    "price": lambda item: item.price,
-    "status": lambda item: item.event.status,
-    "error_type": lambda item: item.event.error_type or "",
-    "error_message": lambda item: item.text.error_message,
-    "finish_reasons": lambda item: list(item.event.finish_reasons),
-    "input_messages": lambda item: item.text.input_messages,
-    "output_messages": lambda item: item.text.output_messages,
-    "input_characters": lambda item: _characters(item, "input"),
-    "output_characters": lambda item: _characters(item, "output"),
-    "truncated": lambda item: item.event.truncated is not None,
-    "content_unavailable": lambda item: item.event.content_unavailable,
-    "pii": lambda item: list(item.text.hits),
-    "tensors": _tensors,
-    "attributes": lambda item: item.text.attributes,
-    "flags": lambda item: [],
-}
-"""Column of table `inferences` to the value that an event has in it."""
+def rows_of(batch: Batch) -> dict[str, pa.Array]:
+    """Return rows as columns of one length, but for those that the sink adds: where they come from, and when they came.
 
-
-def columns_of(items: Sequence[Enriched], topic_id: str, now: float) -> dict[str, list[Any]]:
-    """Return rows as columns, all with one time of insertion, so that they land in one partition and one part."""
-    columns = {name: [value(item) for item in items] for name, value in COLUMNS.items()}
-    ingested_at = dt.datetime.fromtimestamp(now, dt.UTC)
-    columns["source_topic_id"] = [topic_id] * len(items)
-    columns["ingested_at"] = [ingested_at] * len(items)
+    Times are UTC; costs are decimals with nine places.
+    """
+    fields, figures, lengths, size = batch.fields, batch.figures, batch.lengths, batch.size
+    columns: dict[str, Any] = {
+        "event_id": uuids(fields["event_id"]),
+        "source_offset": pa.array(batch.offsets),
+        "source_index": pa.array(batch.decoded.line_of),
+        "started_at": pa.array(fields.micros("started_at")).cast(pa.timestamp("us", "UTC")),
+        **{name: values for name, values in batch.masked.names.items() if name != "response_model"},
+        "model": _few(batch.masked.models),
+        "source": _few(fields["source"]),
+        "status": _few(fields["status"]),
+        "user": _few(batch.masked.users),
+        "stream": pa.array(fields["stream"], pa.bool_()),
+        "duration": pa.array(fields["duration"], pa.float64()),
+        "time_per_output_token": pa.array(figures.time_per_output_token, from_pandas=True),
+        **{name: pa.array(getattr(figures, name), pa.uint32()) for name in _TOKENS},
+        "token_source": _few(figures.token_source),
+        "cost": decimals(figures.cost),
+        "price": _few(figures.price),
+        "finish_reasons": _repeated(batch.masked.finish_reasons, pa.list_(_TEXT)),
+        "input_characters": pa.array(lengths.characters["input"], pa.uint32()),
+        "output_characters": pa.array(lengths.characters["output"], pa.uint32()),
+        "input_sha256": _few(lengths.hashes["input"]),
+        "output_sha256": _few(lengths.hashes["output"]),
+        "truncated": pa.array(lengths.cut, pa.bool_()),
+        "content_unavailable": pa.array(fields["content_unavailable"], pa.bool_()),
+        "pii": _hits(batch.masked.hits, size),
+        "tensors": pa.array(batch.masked.tensors, pa.binary()),
+        "attributes": _map(batch.masked.attributes),
+        "flags": _repeated(flags_of(batch), pa.list_(_TEXT)),
+    }
+    for name in ("time_to_first_token", "queue_time", "compute_time"):
+        columns[name] = pa.array(fields[name], pa.float64())
+    for name, texts in batch.masked.texts.items():
+        columns[name] = pa.array(texts, pa.binary())
     return columns
+
+
+def flags_of(batch: Batch) -> list[tuple[str, ...]]:
+    """Return for each event what was corrected in it."""
+    flags: list[tuple[str, ...]] = [()] * batch.size
+    for at in batch.lengths.cut_here:
+        flags[at] += (TEXT_CUT,)
+    for at in batch.figures.clamped:
+        flags[at] += (SUB_TOKENS_CLAMPED,)
+    return flags
+
+
+def uuids(texts: Sequence[str]) -> pa.Array:
+    """Return UUIDs of 36 characters as 16 bytes each."""
+    joined = bytes.fromhex("".join(texts).replace("-", ""))
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(texts), [None, pa.py_buffer(joined)])
+
+
+def decimals(billionths: Sequence[int | None]) -> pa.Array:
+    """Return whole billionths, of 63 bits, as decimals with nine places; None stays unknown."""
+    whole = pa.array(billionths, pa.int64())
+    words = np.zeros((len(whole), 2), np.int64)
+    words[:, 0] = whole.fill_null(0).to_numpy()
+    words[:, 1] = words[:, 0] >> 63
+    buffers = [whole.buffers()[0], pa.py_buffer(words.tobytes())]
+    return pa.Array.from_buffers(_DECIMAL, len(whole), buffers, whole.null_count)
+
+
+def _few(values: Sequence[str]) -> pa.Array:
+    """Return texts of which many are the same."""
+    return pa.array(values, _TEXT).dictionary_encode()
+
+
+def _repeated(values: Sequence[tuple[str, ...]], kind: pa.DataType) -> pa.Array:
+    different = {value: place for place, value in enumerate(dict.fromkeys(values))}
+    return pa.array(list(different), kind).take(pa.array([different[value] for value in values], pa.int32()))
+
+
+def _hits(found: dict[int, Hits], size: int) -> pa.Array:
+    """Return lists of (type, place, number), sorted, most of them empty."""
+    counts = np.zeros(size + 1, np.int32)
+    flat: list[dict[str, Any]] = []
+    for at in sorted(found):
+        counts[at + 1] = len(found[at])
+        flat += [{"entity_type": kind, "place": where, "hits": n} for (kind, where), n in sorted(found[at].items())]
+    return pa.ListArray.from_arrays(pa.array(np.cumsum(counts, dtype=np.int32)), pa.array(flat, _HIT))
+
+
+def _map(values: Sequence[dict[str, str]]) -> pa.Array:
+    ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
+    keys = pa.array(list(chain.from_iterable(values)), _TEXT)
+    items = pa.array(list(chain.from_iterable(value.values() for value in values)), _TEXT)
+    return pa.MapArray.from_arrays(pa.array(ends), keys, items)

@@ -4,43 +4,55 @@ Order of durability, for each batch:
 
 1. Ask the store how far each partition got, once after every assignment; skip what is there.
 2. Send measurements and dead letters; wait for Kafka.
-3. Insert rows, atomically; wait for the store. Where its answer is lost, ask it before trying again.
+3. Append rows, atomically by partition, each block naming the position that it follows: of two that follow the same
+   one, the store takes one. Wait for the store, and read back how far it is.
 4. Return True: the records may be acknowledged.
 
 Killed between 2 and 3, the same measurements go out again; they carry the position of their event, and whoever
-watches them drops what it has seen. Killed between 3 and 4, step 1 skips the rows. Dead letters may repeat; their
-headers say where they stood, which tells a repetition apart.
+watches them drops what it has seen. Killed between 3 and 4, step 1 skips the rows. A worker that is stuck in 3 while
+another takes its partitions over adds nothing when it wakes up: its blocks follow a position that is taken. Dead
+letters may repeat; their headers say where they stood, which tells a repetition apart.
+
+While one part of a batch is in 2 and 3, the next one goes through the pipeline.
 """
 
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import functools
 import itertools
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
+
+import numpy as np
+import pyarrow as pa
 
 from inferwatch import topics
 from inferwatch.clock import Clock
 from processors.dead_letters import dead_letter
-from processors.enrich.decode import MOST_EVENTS, DeadLetter, SourceRecord
+from processors.enrich.decode import DeadLetter, SourceRecord
 from processors.enrich.embed import EmbeddingSampler
-from processors.enrich.enriched import Enriched
-from processors.enrich.pipeline import Batch, Pipeline
-from processors.enrich.rows import columns_of
-from processors.errors import TooMuchPoison
+from processors.enrich.enriched import Batch
+from processors.enrich.measurements import measurements_of, waves
+from processors.enrich.pipeline import Pipeline
+from processors.enrich.rollup import Roller
+from processors.enrich.rows import rows_of
+from processors.errors import Interrupted, TooMuchPoison
 from processors.producer import OutgoingRecord, RecordProducer
-from processors.records import Measurement, encode_records
 from processors.retry import until_it_works
 from processors.settings import EnrichSettings
 from processors.step import Record
-from storage.sink import Sink
+from storage.sink import Block, Columns, Sink
 
+PATIENCE: Final = 1.0
+"""Seconds that a batch in progress has when partitions are taken away; a store that answers needs less."""
 _REMEMBERED: Final = 1_000
 _FEWEST: Final = 200
-_MEASUREMENT_BYTES: Final = 768  # without its names, of which a character takes up to 6: "\u0001"
-_RECORD_BYTES: Final = 4 << 20
+PART_EVENTS: Final = 8_000
+PART_BYTES: Final = 16 << 20
+"""What goes through the pipeline at once, unless a single record is larger: it bounds memory."""
 
 
 class EnrichStep:
@@ -53,6 +65,7 @@ class EnrichStep:
         sink: Sink,
         producer: RecordProducer,
         sampler: EmbeddingSampler | None,
+        roller: Roller | None,
         topic_id: str,
         clock: Clock,
     ) -> None:
@@ -61,72 +74,101 @@ class EnrichStep:
         self._sink = sink
         self._producer = producer
         self._sampler = sampler
+        self._roller = roller
         self._topic_id = topic_id
         self._clock = clock
         self._stored: dict[int, int] | None = None
         self._outcomes: deque[bool] = deque(maxlen=_REMEMBERED)
+        self._interrupted = asyncio.Event()
+        self._ending: asyncio.TimerHandle | None = None
 
     async def process(self, records: Sequence[Record]) -> bool:
-        """Process a batch; always durable when it returns."""
+        """Process a batch; durable when it returns True. Interrupted, it gives up: what it was given comes again."""
+        try:
+            return await self._process(records)
+        except Interrupted:
+            return False
+
+    async def tick(self) -> bool:
+        """Let rollups follow; nothing ever waits for durability."""
+        if self._roller is not None:
+            self._roller.go_on()
+        return not self._interrupted.is_set()
+
+    def interrupt(self) -> None:
+        """Stop waiting for the store soon: whoever takes over reads there how far it is."""
+        if self._ending is not None:
+            self._ending.cancel()
+        self._ending = asyncio.get_running_loop().call_later(PATIENCE, self._interrupted.set)
+
+    async def release(self) -> None:
+        """Forget how far the store is: someone else may write next."""
+        if self._ending is not None:
+            self._ending.cancel()
+        self._interrupted.clear()
+        self._stored = None
+        if self._sampler is not None:
+            self._sampler.forget()
+
+    async def _process(self, records: Sequence[Record]) -> bool:
+        if self._interrupted.is_set():
+            raise Interrupted("Processing a batch")
         stored = await self._stored_positions()
         fresh = [
             SourceRecord(record.partition, record.offset, record.value)
             for record in records
             if record.offset > stored.get(record.partition, -1)
         ]
-        for part in atomic_parts(fresh):
-            await self._process_part(part)
-            stored.update({record.partition: record.offset for record in part})
+        storing: asyncio.Task[None] | None = None
+        try:
+            for part in parts(fresh):
+                if self._interrupted.is_set():
+                    raise Interrupted("Processing a batch")
+                batch = await asyncio.to_thread(self._pipeline.enrich, part, self._clock.now())
+                self._check_poison(batch)
+                if storing is not None:
+                    await storing
+                storing = asyncio.create_task(self._store(batch, stored))
+        finally:
+            if storing is not None:
+                await storing
         return True
-
-    async def tick(self) -> bool:
-        """Nothing to do between batches, and nothing ever waits for durability."""
-        return True
-
-    def interrupt(self) -> None:
-        """Whoever takes over would wait for the same."""
-
-    async def release(self) -> None:
-        """Forget how far the store is: someone else may write next."""
-        self._stored = None
-        if self._sampler is not None:
-            self._sampler.forget()
 
     async def _stored_positions(self) -> dict[int, int]:
         if self._stored is None:
             self._stored = await until_it_works(
-                "Reading how far the store is", lambda: asyncio.to_thread(self._sink.positions, self._topic_id)
+                "Reading how far the store is",
+                lambda: asyncio.to_thread(self._sink.positions, "inferences", self._topic_id),
+                self._interrupted,
             )
         return self._stored
 
-    async def _process_part(self, records: Sequence[SourceRecord]) -> None:
-        batch = await asyncio.to_thread(self._pipeline.enrich, records, self._clock.now())
-        self._check_poison(batch)
-        for wave in (
-            *measurement_waves(batch.items, self._topic_id),
-            [dead_letter_record(letter) for letter in batch.dead],
-        ):
-            await until_it_works("Sending measurements", functools.partial(self._producer.send, wave))
-        if batch.items:
-            await self._write(batch.items)
+    async def _store(self, batch: Batch, stored: dict[int, int]) -> None:
+        outgoing = await asyncio.to_thread(lambda: waves(measurements_of(batch, self._topic_id)))
+        for wave in (*outgoing, [dead_letter_record(letter, self._topic_id) for letter in batch.dead]):
+            send = functools.partial(self._producer.send, wave)
+            await until_it_works("Sending measurements", send, self._interrupted)
+        if batch.size:
+            rows = await asyncio.to_thread(rows_of, batch)
+            for partition, block in by_partition(batch, rows):
+                stored[partition] = await self._append(partition, stored.get(partition, -1), block)
         if self._sampler is not None:
-            self._sampler.offer(batch.items)
+            self._sampler.offer(batch)
 
-    async def _write(self, items: Sequence[Enriched]) -> None:
-        columns = columns_of(items, self._topic_id, self._clock.now())
-        first = items[0].position
-        tries = itertools.count()
-
-        def write() -> None:
-            if next(tries) and self._sink.positions(self._topic_id).get(first.partition, -1) >= first.offset:
-                return
-            self._sink.write("inferences", columns)
-
-        await until_it_works("Writing inferences", lambda: asyncio.to_thread(write))
+    async def _append(self, partition: int, after: int, rows: Columns) -> int:
+        now = dt.datetime.fromtimestamp(self._clock.now(), dt.UTC)
+        # Where another worker wrote meanwhile, the store may be further than these rows begin.
+        block = Block(self._topic_id, partition, after, now, rows).behind(after)
+        append = functools.partial(asyncio.to_thread, self._sink.append, "inferences", block)
+        return (await until_it_works("Writing inferences", append, self._interrupted)).position
 
     def _check_poison(self, batch: Batch) -> None:
-        outcomes = [(item.position, True) for item in batch.items] + [(letter.position, False) for letter in batch.dead]
-        self._outcomes.extend(good for _, good in sorted(outcomes))
+        if batch.dead:
+            good = [(batch.decoded.position(at), True) for at in range(batch.size)]
+            outcomes = sorted([*good, *((letter.position, False) for letter in batch.dead)])
+            self._outcomes.extend(fine for _, fine in outcomes)
+        else:
+            self._outcomes.extend([True] * min(batch.size, _REMEMBERED))
         invalid = self._outcomes.count(False)
         if len(self._outcomes) >= _FEWEST and invalid > self._settings.poison_limit * len(self._outcomes):
             share = invalid / len(self._outcomes)
@@ -134,44 +176,34 @@ class EnrichStep:
             raise TooMuchPoison(share, len(self._outcomes), self._settings.poison_limit, reason)
 
 
-def atomic_parts(records: Sequence[SourceRecord]) -> list[list[SourceRecord]]:
-    """Split records, in order, so that each part is at most `MOST_EVENTS` events or one record."""
-    parts: list[list[SourceRecord]] = []
-    events = 0
-    for record in records:
-        lines = (record.value or b"").count(b"\n") + 1
-        if not parts or events + lines > MOST_EVENTS:
-            parts.append([])
-            events = 0
-        parts[-1].append(record)
+def parts(records: Sequence[SourceRecord]) -> Iterator[list[SourceRecord]]:
+    """Yield records, each partition's together and in order, a part at a time."""
+    part: list[SourceRecord] = []
+    events = size = 0
+    for record in sorted(records, key=lambda record: (record.partition, record.offset)):
+        value = record.value or b""
+        lines = value.count(b"\n") + 1
+        if part and (events + lines > PART_EVENTS or size + len(value) > PART_BYTES):
+            yield part
+            part, events, size = [], 0, 0
+        part.append(record)
         events += lines
-    return parts
+        size += len(value)
+    if part:
+        yield part
 
 
-def measurement_waves(items: Sequence[Enriched], topic_id: str) -> list[list[OutgoingRecord]]:
-    """Return the measurements of a batch, in order, as records of one model each that Kafka's limit leaves room for.
-
-    A wave holds at most one record of a model. One is acknowledged before the next is sent: of two under way the second
-    may arrive although the first did not, and whoever watches would drop the first when it comes again.
-    """
-    parts: dict[tuple[str, str], list[list[Measurement]]] = {}
-    room: dict[tuple[str, str], int] = {}
-    for item in items:
-        measurement = item.measurement(topic_id)
-        of = (measurement.environment, measurement.model)
-        size = _MEASUREMENT_BYTES + 6 * len("".join((*of, measurement.model_version, measurement.team)))
-        if room.get(of, 0) < size:
-            parts.setdefault(of, []).append([])
-            room[of] = _RECORD_BYTES
-        room[of] -= size
-        parts[of][-1].append(measurement)
-    return [
-        [OutgoingRecord(topics.MEASUREMENTS, encode_records(part), part[0].key) for part in wave if part]
-        for wave in itertools.zip_longest(*parts.values())
-    ]
+def by_partition(batch: Batch, rows: Mapping[str, pa.Array]) -> Iterator[tuple[int, Columns]]:
+    """Yield the rows of each partition; they stand together."""
+    partitions = batch.partitions
+    starts = [0, *(np.flatnonzero(np.diff(partitions)) + 1).tolist(), len(partitions)]
+    for start, end in itertools.pairwise(starts):
+        yield int(partitions[start]), {name: values[start:end] for name, values in rows.items()}
 
 
-def dead_letter_record(letter: DeadLetter) -> OutgoingRecord:
+def dead_letter_record(letter: DeadLetter, topic_id: str) -> OutgoingRecord:
     """Return a dead letter of this step as a Kafka record."""
     at = letter.position
-    return dead_letter(letter.value, letter.reason, topics.INFERENCES, at.partition, at.offset, at.index)
+    return dead_letter(
+        letter.value, letter.reason, topics.INFERENCES, at.partition, at.offset, at.index, topic_id=topic_id
+    )

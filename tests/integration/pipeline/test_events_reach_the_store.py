@@ -92,8 +92,9 @@ def test_what_the_sdk_mirrors_is_stored_once_and_masked(
     rows = stored(client, team)
     assert sorted(row[0] for row in rows) == sorted(ids)
     assert all("<EMAIL_ADDRESS>" in row[1] and "@" not in row[1] for row in rows)
-    counted = client.command("SELECT sum(requests) FROM metrics_1m WHERE team = {team:String}", {"team": team})
-    assert int(str(counted)) == 250
+    for table in ("metrics_1m", "metrics_1h"):
+        counted = f"SELECT sum(requests) FROM {table} WHERE team = {{team:String}}"
+        wait_for(lambda sql=counted: int(str(client.command(sql, {"team": team}))) == 250, f"{table} to follow")
 
 
 def test_a_malformed_event_becomes_a_dead_letter_and_its_neighbours_are_stored(

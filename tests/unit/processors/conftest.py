@@ -6,6 +6,14 @@ import asyncio
 
 import pytest
 
+from processors.enrich import worker
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of two events."""
+    monkeypatch.setattr(worker, "PART_EVENTS", 2)
+
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +14,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.pii.scanner import Scanner
-from inferwatch import InferenceEvent, new_event_id, topics
+from inferwatch import FeedbackEvent, InferenceEvent, new_event_id, topics
 from inferwatch.wire import encode_event
 from processors.alert.rules import Rule
+from processors.enrich.decode import SourceRecord
+from processors.enrich.embed import EmbeddingSampler
+from processors.enrich.enriched import Batch
 from processors.enrich.pipeline import Pipeline
 from processors.enrich.price import load_price_book
+from processors.enrich.rollup import Roller
+from processors.enrich.rows import rows_of
+from processors.enrich.worker import EnrichStep
 from processors.producer import MemoryProducer, OutgoingRecord
-from processors.records import AlertTransition, EmbeddingSample, Measurement, Position
+from processors.records import AlertTransition, EmbeddingSample, Measurement, Position, decode_records
 from processors.settings import EnrichSettings
 from processors.step import Record
 from storage.errors import StoreUnavailable
-from storage.sink import Columns, MemorySink
+from storage.sink import Appended, Block, Columns, MemorySink, Table
 from storage.state import MemoryStateStore, SavedState
 
 NOW = 1_800_000_000.0
+ROWS = [(0, offset, 0) for offset in range(10)]
+"""Where ten records of partition 0, of one event each, stand."""
 SCANNER = Scanner()
+BOOK = load_price_book()
 TOPIC_ID = "first"
 TOPIC_IDS = {name: f"{name} {TOPIC_ID}" for name in topics.ALL}
 MADE_AGAIN = {name: f"{name} second" for name in topics.ALL}
@@ -46,21 +58,48 @@ class HandClock:
 
 
 class UnsteadySink(MemorySink):
-    """A sink that fails as often as it is told to: before it wrote, or with its answer lost after it wrote."""
+    """A sink that fails as often as it is told to: before it wrote, or with its answer lost after it wrote.
+
+    `blocks` are those that it was given, whatever became of them.
+    """
 
     def __init__(self, log: list[str], before: int = 0, after: int = 0) -> None:
         super().__init__()
         self.log, self.before, self.after = log, before, after
+        self.blocks: list[Block] = []
 
     def write(self, table: str, columns: Columns) -> None:
+        with self._failing():
+            super().write(table, columns)
+            if len(next(iter(columns.values()), ())):
+                self.log.append(f"write {table}")
+
+    def append(self, table: Table, block: Block) -> Appended:
+        self.blocks.append(block)
+        return super().append(table, block)
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
         if self.before:
             self.before -= 1
             raise StoreUnavailable("http://store", "away")
-        super().write(table, columns)
-        self.log.append(f"write {table}")
+        yield
         if self.after:
             self.after -= 1
             raise StoreUnavailable("http://store", "the answer is lost")
+
+
+class GatedSink(UnsteadySink):
+    """A sink whose `append` waits until it is let, as one does that is stuck in an insert."""
+
+    def __init__(self, log: list[str] | None = None) -> None:
+        super().__init__([] if log is None else log)
+        self.gate, self.reached = threading.Event(), threading.Event()
+
+    def append(self, table: Table, block: Block) -> Appended:
+        self.reached.set()
+        assert self.gate.wait(10)
+        return super().append(table, block)
 
 
 class LoggingProducer(MemoryProducer):
@@ -125,15 +164,85 @@ def event(**fields: Any) -> InferenceEvent:
     return InferenceEvent(**{**given, **fields})
 
 
+def feedback(**fields: Any) -> FeedbackEvent:
+    """Return feedback that is valid at `NOW`, with some fields as given."""
+    return FeedbackEvent(**{"feedback_id": new_event_id(), "at": NOW - 5, "event_id": new_event_id(), **fields})
+
+
 def record(*events: InferenceEvent | bytes, offset: int = 0, partition: int = 0, topic: str = "t") -> Record:
     """Return a consumed record that holds events, or bytes where an event should be."""
     lines = [one if isinstance(one, bytes) else encode_event(one) for one in events]
     return Record(topic, partition, offset, "", b"\n".join(lines))
 
 
+def source(value: bytes | None, offset: int = 0, partition: int = 0) -> SourceRecord:
+    """Return a record as the pipeline takes it."""
+    return SourceRecord(partition, offset, value)
+
+
+def enriched(*events: InferenceEvent | bytes, **settings: Any) -> Batch:
+    """Return what becomes of events that came in one record."""
+    return pipeline(**settings).enrich([source(record(*events).value)], NOW)
+
+
+def rows(batch: Batch) -> list[dict[str, Any]]:
+    """Return the rows of a batch as a store reads them: values of Python, decoded texts, no Arrow."""
+    columns = {name: column.to_pylist() for name, column in rows_of(batch).items()}
+    return [
+        {name: _read(name, value) for name, value in zip(columns, values, strict=True)}
+        for values in zip(*columns.values(), strict=True)
+    ]
+
+
+def row(one: InferenceEvent) -> dict[str, Any]:
+    """Return the row of an event."""
+    (found,) = rows(enriched(one))
+    return found
+
+
+def _read(name: str, value: Any) -> Any:
+    if name == "event_id":
+        return str(uuid.UUID(bytes=value))
+    if name == "attributes":
+        return dict(value)
+    if name == "pii":
+        return [tuple(hit.values()) for hit in value]
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def one_each(*wanted: int) -> list[Record]:
+    """Return records of partition 0 with an event in each, at these offsets or the first ten."""
+    return [record(event(), offset=offset) for offset in wanted or range(10)]
+
+
 def pipeline(price_book: Path | None = None, **settings: Any) -> Pipeline:
     """Return the pipeline with the real scanner."""
-    return Pipeline(EnrichSettings(**settings), SCANNER, load_price_book(price_book))
+    return Pipeline(EnrichSettings(**settings), SCANNER, BOOK if price_book is None else load_price_book(price_book))
+
+
+def enrich_step(
+    sink: MemorySink,
+    producer: MemoryProducer,
+    sampler: EmbeddingSampler | None = None,
+    topic_id: str = TOPIC_ID,
+    roller: Roller | None = None,
+    **settings: Any,
+) -> EnrichStep:
+    """Return the enrich step with the real pipeline."""
+    made = pipeline(**settings)
+    return EnrichStep(EnrichSettings(**settings), made, sink, producer, sampler, roller, topic_id, HandClock())
+
+
+def offsets(sink: MemorySink, table: Table = "inferences") -> list[tuple[int, int, int]]:
+    """Return where each row came from, in the order in which rows were stored."""
+    rows = sink.tables.get(table, [])
+    return [(row["source_partition"], row["source_offset"], row["source_index"]) for row in rows]
+
+
+def measured(producer: MemoryProducer) -> list[Measurement]:
+    """Return the measurements that were sent."""
+    sent = [one for one in producer.records if one.topic == topics.MEASUREMENTS]
+    return [measurement for one in sent for measurement in decode_records(one.value, Measurement)]
 
 
 def measurement(at: float, offset: int, **fields: Any) -> Measurement:

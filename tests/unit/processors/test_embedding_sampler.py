@@ -15,28 +15,38 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from inferwatch import InferenceEvent, text_message, topics
-from processors.enrich.decode import SourceRecord
 from processors.enrich.embed import EmbeddingSampler
-from processors.enrich.enriched import Enriched
+from processors.enrich.enriched import Batch
 from processors.errors import DeliveryFailed
 from processors.producer import MemoryProducer
 from processors.records import EmbeddingSample, decode_records
 from processors.settings import EnrichSettings
 from serving.errors import EmbedderUnavailable
-from tests.unit.processors.makers import NOW, FakeEmbedder, LoggingProducer, event, pipeline, record
+from tests.unit.processors.makers import NOW, FakeEmbedder, LoggingProducer, enriched, event
 
 AWAY = EmbedderUnavailable("fake", "nowhere", "down", retryable=True)
-
-
-def enriched(*events: InferenceEvent) -> list[Enriched]:
-    return pipeline().enrich([SourceRecord(0, 0, record(*events).value)], NOW).items
 
 
 def asked(text: str = "How do I block my card?", **fields: Any) -> InferenceEvent:
     return event(input_messages=(text_message("user", text),), **fields)
 
 
-PROMPTS = enriched(*[asked(f"question {number}") for number in range(200)])
+class Prompts:
+    """Events with a prompt each; a slice of them is a batch."""
+
+    def __init__(self, count: int) -> None:
+        self.events = [asked(f"question {number}") for number in range(count)]
+        self._batches: dict[tuple[int, int], Batch] = {}
+
+    def __getitem__(self, wanted: slice) -> Batch:
+        start, end, _ = wanted.indices(len(self.events))
+        if (start, end) not in self._batches:
+            self._batches[start, end] = enriched(*self.events[start:end])
+        return self._batches[start, end]
+
+
+PROMPTS = Prompts(200)
+NOTHING = enriched(b"junk")
 
 
 def sampler(
@@ -72,13 +82,13 @@ class GatedEmbedder(FakeEmbedder):
 
 async def test_an_embedded_prompt_says_whose_it_is() -> None:
     embedder, producer = FakeEmbedder(), MemoryProducer()
-    items = enriched(asked(environment="prod", request_model="m", started_at=NOW - 3, duration=2.0))
+    batch = enriched(asked(environment="prod", request_model="m", started_at=NOW - 3, duration=2.0))
     one = sampler(embedder, producer)
-    one.offer(items)
+    one.offer(batch)
     await until(lambda: bool(producer.records))
     assert embedder.texts == ["How do I block my card?"]
     (sample,) = samples(producer)
-    assert (sample.event_id, sample.at) == (items[0].event.event_id, NOW - 1)
+    assert (sample.event_id, sample.at) == (batch.events[0].event_id, NOW - 1)
     assert (sample.environment, sample.model, sample.embedding_model) == ("prod", "m", "fake")
     assert np.frombuffer(sample.vector, dtype="<f4").tolist() == [1.0, 0.0, 0.0]
     assert ([sent.key for sent in producer.records], one.skipped) == (["prod/m"], 0)
@@ -105,10 +115,10 @@ async def test_an_embedding_that_came_with_the_event_is_sent_on_without_the_embe
 async def test_given_and_made_embeddings_of_one_batch_keep_their_order() -> None:
     producer = MemoryProducer()
     one = sampler(FakeEmbedder(), producer)
-    items = enriched(asked(), asked(embedding=(0.5,)), asked())
-    one.offer(items)
+    batch = enriched(asked(), asked(embedding=(0.5,)), asked())
+    one.offer(batch)
     await one.embed_waiting()
-    assert [sample.event_id for sample in samples(producer)] == [item.event.event_id for item in items]
+    assert [sample.event_id for sample in samples(producer)] == [given.event_id for given in batch.events]
     assert [sample.embedding_model for sample in samples(producer)] == ["fake", "", "fake"]
     assert [len(sample.vector) for sample in samples(producer)] == [12, 4, 12]
 
@@ -128,7 +138,7 @@ def test_no_more_gather_than_may_and_each_is_embedded_or_counted(offers: list[in
         one = sampler(FakeEmbedder(), producer, seed, embed_most=most)
         start = 0
         for count in offers:
-            one.offer(PROMPTS[start : start + count] if start + count <= len(PROMPTS) else PROMPTS[:count])
+            one.offer(PROMPTS[start : start + count] if start + count <= len(PROMPTS.events) else PROMPTS[:count])
             start += count
         await one.embed_waiting()
         assert len(samples(producer)) == min(sum(offers), most)
@@ -162,6 +172,32 @@ async def test_each_prompt_has_the_same_chance_however_they_come(before: str) ->
     assert all(abs(times - 250) < 5 * 14 for times in taken.values())
 
 
+async def test_events_without_a_prompt_change_no_chances_and_count_for_nothing() -> None:
+    """Of 3 prompts 1 is taken: in 600 rounds each about 200 times, with a deviation of 11.5."""
+    silent = event(input_messages=(text_message("system", "be kind"),))
+    empty = event(input_messages=(text_message("user", ""),))
+    batch = enriched(silent, asked("a"), silent, empty, silent, asked("b"), empty, asked("c"), silent)
+    taken: Counter[str] = Counter()
+    rng = random.Random(5)
+    for _ in range(600):
+        embedder = FakeEmbedder()
+        one = EmbeddingSampler(EnrichSettings(embed_most=1), embedder, MemoryProducer(), rng)
+        one.offer(batch)
+        await one.embed_waiting()
+        assert one.skipped == 2
+        taken.update(embedder.texts)
+    assert set(taken) == {"a", "b", "c"}
+    assert all(abs(times - 200) < 5 * 11.5 for times in taken.values())
+
+
+async def test_a_sample_goes_by_the_names_that_its_row_has() -> None:
+    producer = MemoryProducer()
+    one = sampler(FakeEmbedder(), producer)
+    one.offer(enriched(asked(environment="", response_model="ann.smith@example.com"), asked(environment="prod")))
+    await one.embed_waiting()
+    assert [sent.key for sent in producer.records] == ["default/<EMAIL_ADDRESS>", "prod/smollm2"]
+
+
 async def test_prompts_gather_while_earlier_ones_are_embedded_and_go_out_after_them(waits: list[float]) -> None:
     embedder, producer = GatedEmbedder(), MemoryProducer()
     one = sampler(embedder, producer, embed_most=3)
@@ -171,8 +207,8 @@ async def test_prompts_gather_while_earlier_ones_are_embedded_and_go_out_after_t
     assert (producer.records, one.skipped) == ([], 7)
     embedder.gate.set()
     await until(lambda: len(producer.records) == 4)
-    assert samples(producer)[0].event_id == PROMPTS[0].event.event_id
-    assert {sample.event_id for sample in samples(producer)[1:]} < {item.event.event_id for item in PROMPTS[1:11]}
+    assert samples(producer)[0].event_id == PROMPTS.events[0].event_id
+    assert {sample.event_id for sample in samples(producer)[1:]} < {given.event_id for given in PROMPTS.events[1:11]}
     assert one.skipped == 7
 
 
@@ -204,7 +240,7 @@ async def test_an_embedder_that_is_away_is_counted_and_the_next_batch_goes_out(
     embedder.error, embedder.hangs = None, False
     one.offer(PROMPTS[3:5])
     await until(lambda: len(producer.records) == 2)
-    assert [sample.event_id for sample in samples(producer)] == [item.event.event_id for item in PROMPTS[3:5]]
+    assert [sample.event_id for sample in samples(producer)] == [given.event_id for given in PROMPTS.events[3:5]]
     assert one.skipped == 3
 
 
@@ -242,7 +278,7 @@ async def test_an_error_that_nobody_expected_is_raised_at_the_next_offer_and_tho
     await asyncio.sleep(0)
     for _ in range(2):
         with pytest.raises(error):
-            one.offer([])
+            one.offer(NOTHING)
 
 
 async def test_what_was_forgotten_is_counted_and_never_embedded() -> None:

@@ -1,131 +1,106 @@
-"""Tokens, prices and latency figures: exact, and None where nothing is known."""
+"""Tokens, costs and latency figures of a batch: exact, and None where nothing is known."""
 
 from __future__ import annotations
 
-import datetime as dt
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inferwatch import Truncation, text_message
-from processors.enrich.decode import SourceRecord
+from processors.enrich.figures import SUB_TOKENS_CLAMPED
 from processors.enrich.latency import time_per_output_token
-from processors.enrich.price import Price, PriceBook, Pricer, load_price_book
-from processors.enrich.tokens import Tokens, count_tokens
-from processors.errors import InvalidPriceBook
-from tests.unit.processors.makers import NOW, event, pipeline, record
+from processors.enrich.measurements import measurements_of
+from processors.enrich.tokens import count_tokens
+from processors.enrich.validate import MOST_TOKENS
+from tests.unit.processors.makers import enriched, event, row, rows
 
 ASKED = (text_message("user", "x" * 9),)
 MADE = (text_message("assistant", "x" * 4),)
+TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_creation_tokens", "reasoning_tokens")
 
 
 @pytest.mark.parametrize(
     ("fields", "tokens"),
     [
-        ({"input_tokens": 3, "output_tokens": 4}, Tokens(3, 4, "reported")),
-        ({"input_tokens": 3, "output_tokens": 4, "token_source": "counted"}, Tokens(3, 4, "counted")),
-        ({"input_tokens": 0, "output_tokens": 0}, Tokens(0, 0, "reported")),
-        ({"input_messages": ASKED, "output_messages": MADE}, Tokens(3, 1, "estimated")),
-        ({"input_messages": ASKED, "output_messages": MADE, "output_tokens": 7}, Tokens(3, 7, "estimated")),
-        ({"input_messages": ASKED}, Tokens(3, 0, "estimated")),
-        ({"input_messages": ASKED, "status": "cancelled"}, Tokens(3, 0, "estimated")),
-        ({"input_messages": ASKED, "output_messages": MADE, "status": "error"}, Tokens(None, None, "")),
-        ({"input_messages": ASKED, "status": "error", "input_tokens": 7}, Tokens(7, None, "reported")),
-        ({"status": "error", "output_tokens": 7, "token_source": "counted"}, Tokens(None, 7, "counted")),
-        ({"status": "error", "input_tokens": 3, "output_tokens": 4}, Tokens(3, 4, "reported")),
-        ({}, Tokens(None, None, "")),
-        ({"input_tokens": 3}, Tokens(3, None, "reported")),
-        ({"content_unavailable": True, "input_messages": ASKED}, Tokens(None, None, "")),
+        ({"input_tokens": 3, "output_tokens": 4}, (3, 4, "reported")),
+        ({"input_tokens": 3, "output_tokens": 4, "token_source": "counted"}, (3, 4, "counted")),
+        ({"input_tokens": 0, "output_tokens": 0}, (0, 0, "reported")),
+        ({"input_messages": ASKED, "output_messages": MADE}, (3, 1, "estimated")),
+        ({"input_messages": ASKED, "output_messages": MADE, "output_tokens": 7}, (3, 7, "estimated")),
+        ({"input_messages": ASKED, "output_messages": MADE, "status": "error"}, (None, None, "")),
+        ({"status": "error", "output_tokens": 7, "token_source": "counted"}, (None, 7, "counted")),
+        ({}, (None, None, "")),
+        ({"input_tokens": 3}, (3, None, "reported")),
+        ({"content_unavailable": True, "input_messages": ASKED}, (None, None, "")),
         (
             {"input_messages": ASKED, "truncated": Truncation(input_characters=400, output_characters=41)},
-            Tokens(100, 11, "estimated"),
+            (100, 11, "estimated"),
         ),
     ],
 )
-def test_tokens_are_reported_or_estimated_or_unknown(fields: dict[str, Any], tokens: Tokens) -> None:
-    assert count_tokens(event(**fields)) == tokens
+def test_a_row_says_how_many_tokens_and_who_says_so(
+    fields: dict[str, Any], tokens: tuple[int | None, int | None, str]
+) -> None:
+    usual = event(input_tokens=1, output_tokens=2)
+    _, found, _ = rows(enriched(usual, event(**fields), usual))
+    assert (found["input_tokens"], found["output_tokens"], found["token_source"]) == tokens
 
 
-def price(name: str, day: str, **amounts: str) -> Price:
-    model = amounts.pop("model", "m*")
-    given = {key: Decimal(value) for key, value in amounts.items()}
-    return Price(name=name, model=model, effective_from=dt.date.fromisoformat(day), **given)
+COUNTS = st.none() | st.integers(0, 9) | st.sampled_from([MOST_TOKENS, MOST_TOKENS - 1])
+SAID = st.fixed_dictionaries(
+    dict.fromkeys(TOKENS, COUNTS),
+    optional={
+        "input_messages": st.just(ASKED),
+        "output_messages": st.just(MADE),
+        "status": st.sampled_from(["ok", "error", "cancelled"]),
+        "token_source": st.sampled_from(["reported", "counted", "estimated"]),
+        "content_unavailable": st.booleans(),
+    },
+)
 
 
-def at(day: str) -> float:
-    return dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC).timestamp()
-
-
-def pricer(*prices: Price) -> Pricer:
-    return Pricer(PriceBook("USD", prices))
-
-
-def test_an_event_is_priced_by_its_own_time() -> None:
-    book = pricer(
-        price("new", "2024-06-01", per_request="2"),
-        price("old", "2024-01-01", per_request="1"),
-        price("future", "2025-01-01", per_request="3"),
-    )
-    assert book.cost("m", at("2023-12-31T23:59:59"), 1, 1, None) == (None, "")
-    assert book.cost("m", at("2024-01-01"), 1, 1, None) == (Decimal(1), "old")
-    assert book.cost("m", at("2024-05-31T23:59:59"), 1, 1, None) == (Decimal(1), "old")
-    assert book.cost("m", at("2024-06-01"), 1, 1, None) == (Decimal(2), "new")
-
-
-def test_of_two_prices_of_one_day_the_first_holds() -> None:
-    book = pricer(price("a", "2024-01-01", model="m-large"), price("b", "2024-01-01", model="m*", per_request="9"))
-    assert book.cost("m-large", at("2024-02-01"), 1, 1, None) == (Decimal(0), "a")
-    assert book.cost("m-small", at("2024-02-01"), 1, 1, None)[1] == "b"
-
-
-TOKENS = {"input_per_million_tokens": "3", "output_per_million_tokens": "15"}
+@given(st.lists(SAID, max_size=5))
+def test_parts_of_tokens_are_never_more_than_their_total_and_a_flag_says_where_they_were(
+    said: list[dict[str, Any]],
+) -> None:
+    events = [event(**fields) for fields in said]
+    found = rows(enriched(*events)) if events else []
+    for one, stored in zip(events, found, strict=True):
+        counted = count_tokens(one)
+        given = None if counted.input is None else min(counted.input, MOST_TOKENS)
+        made = None if counted.output is None else min(counted.output, MOST_TOKENS)
+        read, creation, reasoning = one.cache_read_tokens, one.cache_creation_tokens, one.reasoning_tokens
+        if given is not None:
+            read = read if read is None else min(read, given)
+            creation = creation if creation is None else min(creation, given - (read or 0))
+        if made is not None:
+            reasoning = reasoning if reasoning is None else min(reasoning, made)
+        kept = (given, made, read, creation, reasoning)
+        assert tuple(stored[name] for name in TOKENS) == kept
+        assert stored["token_source"] == counted.source
+        clamped = (one.cache_read_tokens, one.cache_creation_tokens, one.reasoning_tokens) != kept[2:]
+        assert stored["flags"] == ([SUB_TOKENS_CLAMPED] if clamped else [])
 
 
 @pytest.mark.parametrize(
-    ("amounts", "counts", "cost"),
+    "fields",
     [
-        (TOKENS, (1000, 200, None), "0.006"),
-        (TOKENS, (1000, 200, 600), "0.006"),
-        ({**TOKENS, "cached_input_per_million_tokens": "0.3"}, (1000, 200, 600), "0.00438"),
-        ({**TOKENS, "cached_input_per_million_tokens": "0"}, (1000, 200, 5000), "0.003"),
-        ({**TOKENS, "per_request": "0.01"}, (0, 0, None), "0.01"),
-        ({"per_request": "0.01"}, (None, None, None), "0.01"),
-        ({"input_per_million_tokens": "3"}, (1_000_000, None, None), "3"),
-        ({"input_per_million_tokens": "0.02"}, (1, 0, None), "0.00000002"),
-        ({"input_per_million_tokens": "0.1"}, (3, 0, None), "0.0000003"),
-        (TOKENS, (None, 5, None), None),
-        (TOKENS, (5, None, None), None),
-        ({}, (5, 5, None), "0"),
+        {"cache_read_tokens": MOST_TOKENS, "cache_creation_tokens": MOST_TOKENS, "input_messages": ASKED},
+        {"reasoning_tokens": MOST_TOKENS, "output_messages": MADE},
     ],
 )
-def test_a_cost_is_exact_or_unknown(
-    amounts: dict[str, str], counts: tuple[int | None, int | None, int | None], cost: str | None
-) -> None:
-    found, name = pricer(price("p", "2024-01-01", **amounts)).cost("m", at("2024-02-01"), *counts)
-    assert (found, name) == ((None, "") if cost is None else (Decimal(cost), "p"))
-    assert found is None or -found.as_tuple().exponent <= 9  # type: ignore[operator]  # finite, so a number
+def test_an_estimate_of_more_than_a_column_holds_is_the_most_that_it_holds(fields: dict[str, Any]) -> None:
+    found = row(event(**fields))
+    assert MOST_TOKENS in (found["input_tokens"], found["output_tokens"])
 
 
-def test_a_model_without_a_price_has_no_cost() -> None:
-    assert pricer(price("p", "2024-01-01")).cost("other", at("2024-02-01"), 1, 1, None) == (None, "")
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.decimals(0, 1000, places=6))
-def test_a_cost_is_never_off_by_more_than_half_a_billionth(given: int, made: int, amount: Decimal) -> None:
-    book = pricer(price("p", "2024-01-01", input_per_million_tokens=str(amount), output_per_million_tokens="1"))
-    cost, _ = book.cost("m", at("2024-02-01"), given, made, None)
-    assert cost is not None
-    assert abs(cost * 1_000_000 - (amount * given + made)) <= Decimal("0.0005")
-
-
-def test_the_packaged_prices_can_be_read_and_match_the_demo() -> None:
-    book = load_price_book()
-    assert book.currency == "USD"
-    assert Pricer(book).cost("smollm2", at("2026-01-01"), 1_000_000, 1_000_000, None)[0] == Decimal("0.08")
+def test_clamped_parts_are_what_is_charged_for() -> None:
+    said = {"input_tokens": 1_000_000, "output_tokens": 0}
+    assert row(event(**said, cache_read_tokens=10**9))["cost"] == row(event(**said, cache_read_tokens=10**6))["cost"]
 
 
 @pytest.mark.parametrize(
@@ -141,66 +116,49 @@ def test_the_packaged_prices_can_be_read_and_match_the_demo() -> None:
     ],
 )
 def test_a_failed_request_costs_what_it_is_known_to_have_used(fields: dict[str, Any], cost: str | None) -> None:
-    (item,) = pipeline().enrich([SourceRecord(0, 0, record(event(status="error", **fields)).value)], NOW).items
-    assert item.cost == (None if cost is None else Decimal(cost))
-    assert item.price == ("" if cost is None else "smollm2-self-hosted")
-    assert item.measurement("t").cost == (None if cost is None else float(cost))
+    batch = enriched(event(status="error", **fields))
+    (found,) = rows(batch)
+    assert found["cost"] == (None if cost is None else Decimal(cost))
+    assert found["price"] == ("" if cost is None else "smollm2-self-hosted")
+    assert measurements_of(batch, "t")[0].cost == (None if cost is None else float(cost))
 
 
 @pytest.mark.parametrize("status", ["ok", "cancelled"])
 def test_what_a_request_cost_that_did_not_fail_is_unknown_without_tokens(status: str) -> None:
-    (item,) = pipeline().enrich([SourceRecord(0, 0, record(event(status=status)).value)], NOW).items
-    assert (item.tokens, item.cost) == (Tokens(None, None, ""), None)
+    found = row(event(status=status))
+    assert (found["input_tokens"], found["output_tokens"], found["token_source"]) == (None, None, "")
+    assert (found["cost"], found["price"]) == (None, "")
 
 
-LINE = "currency: USD\nprices: [{name: a, model: m, effective_from: 2024-01-01, %s}]"
+def test_events_are_priced_by_the_model_that_answered() -> None:
+    said = {"input_tokens": 1_000_000, "output_tokens": 0}
+    other, own = event(response_model="other", **said), event(request_model="other", response_model="smollm2", **said)
+    assert [found["cost"] for found in rows(enriched(other, own))] == [None, Decimal("0.02")]
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("prices: [", "flow node"),
-        ("currency: USD", "`prices`"),
-        (LINE % "per_request: much", "$.prices[0].per_request"),
-        (LINE % "per_requests: 1", "per_requests"),
-        (LINE % "per_request: .nan", "price a: per_request is not from 0 to"),
-        (LINE % "input_per_million_tokens: Infinity", "price a: input_per_million_tokens is not from 0 to"),
-        (LINE % "cached_input_per_million_tokens: -1", "price a: cached_input_per_million_tokens is not from 0 to"),
-        ("currency: USD\nprices: [{name: a, model: m, effective_from: soon}]", "$.prices[0].effective_from"),
-    ],
-)
-def test_a_wrong_price_book_is_refused_with_the_place(tmp_path: Path, text: str, reason: str) -> None:
-    path = tmp_path / "prices.yaml"
-    path.write_text(text)
-    with pytest.raises(InvalidPriceBook) as caught:
-        load_price_book(path)
-    assert caught.value.path == str(path)
-    assert reason in caught.value.reason
+LATENCIES = [
+    (1.0, 0.5, 6, 0.1),
+    (1.0, 0.5, 2, 0.5),
+    (1.0, None, 6, None),
+    (1.0, 0.5, None, None),
+    (1.0, 0.5, 1, None),
+    (1.0, 0.5, 0, None),
+    (0.4, 0.5, 5, 0.0),
+    (0.3, 0.1, 4, (0.3 - 0.1) / 3),
+]
 
 
-def test_a_price_book_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(InvalidPriceBook, match=r"none\.yaml"):
-        load_price_book(tmp_path / "none.yaml")
+def test_time_per_output_token_counts_those_after_the_first() -> None:
+    duration, first, tokens, expected = (np.array(each, dtype=np.float64) for each in zip(*LATENCIES, strict=True))
+    found = time_per_output_token(duration, first, tokens)
+    assert [None if np.isnan(each) else each for each in found.tolist()] == [each for *_, each in LATENCIES]
+    assert found.shape == expected.shape
 
 
-def test_decimals_without_quotes_are_exact(tmp_path: Path) -> None:
-    path = tmp_path / "prices.yaml"
-    path.write_text(LINE % "per_request: 0.1")
-    assert load_price_book(path).prices[0].per_request == Decimal("0.1")
-
-
-@pytest.mark.parametrize(
-    ("duration", "first", "tokens", "expected"),
-    [
-        (1.0, 0.5, 6, 0.1),
-        (1.0, 0.5, 2, 0.5),
-        (1.0, None, 6, None),
-        (1.0, 0.5, None, None),
-        (1.0, 0.5, 1, None),
-        (0.4, 0.5, 5, 0.0),
-    ],
-)
-def test_time_per_output_token_counts_those_after_the_first(
+@pytest.mark.parametrize(("duration", "first", "tokens", "expected"), LATENCIES)
+def test_a_row_and_a_measurement_have_the_time_per_output_token(
     duration: float, first: float | None, tokens: int | None, expected: float | None
 ) -> None:
-    assert time_per_output_token(duration, first, tokens) == expected
+    batch = enriched(event(duration=duration, time_to_first_token=first, output_tokens=tokens))
+    assert rows(batch)[0]["time_per_output_token"] == expected
+    assert measurements_of(batch, "t")[0].time_per_output_token == expected

@@ -10,16 +10,31 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from inferwatch import TensorSummary, text_message
 from processors.archive import TABLES, archive_columns
-from processors.enrich.decode import SourceRecord
-from processors.enrich.rows import COLUMNS, columns_of
+from processors.enrich.measurements import measurements_of
+from processors.enrich.rows import rows_of
+from processors.feedback.rows import rows_of as feedback_rows_of
 from processors.records import DetectionRecord, RetrainingRun
 from storage.migrate import load
-from storage.sink import MemorySink
-from tests.unit.processors.makers import NOW, TOPIC_ID, embedding, event, pipeline, record, transition
+from storage.sink import Appended, Block, MemorySink
+from tests.unit.processors.makers import (
+    NOW,
+    SCANNER,
+    TOPIC_ID,
+    embedding,
+    enriched,
+    event,
+    pipeline,
+    record,
+    row,
+    rows,
+    source,
+    transition,
+)
 
 DETECTION = DetectionRecord(
     detection_id="d",
@@ -48,9 +63,21 @@ def columns_in_sql(table: str) -> set[str]:
     return names
 
 
+BY_THE_SINK = {"source_topic_id", "source_partition", "ingested_at"}
+ARRIVED = dt.datetime.fromtimestamp(NOW, dt.UTC)
+
+
 def test_rows_have_the_columns_of_the_inferences_table() -> None:
-    assert COLUMNS.keys() | {"source_topic_id", "ingested_at"} == columns_in_sql("inferences")
-    assert columns_of([], TOPIC_ID, NOW).keys() == columns_in_sql("inferences")
+    columns = rows_of(enriched(event()))
+    assert columns.keys() | BY_THE_SINK == columns_in_sql("inferences")
+    assert not columns.keys() & BY_THE_SINK
+    assert rows_of(enriched(b"junk")).keys() == columns.keys()
+
+
+def test_feedback_has_the_columns_of_its_table() -> None:
+    columns = feedback_rows_of([], SCANNER, b"")
+    assert columns.keys() | BY_THE_SINK == columns_in_sql("feedback")
+    assert not columns.keys() & BY_THE_SINK
 
 
 @pytest.mark.parametrize(
@@ -89,32 +116,40 @@ def test_a_row_says_what_the_event_said() -> None:
         input_tensors=(TensorSummary(name="x", datatype="FP32", shape=(2**40,)),),
         user="ann",
     )
-    batch = pipeline().enrich([SourceRecord(3, 9, record(b"", one).value)], NOW)
-    row = {name: values[0] for name, values in columns_of(batch.items, TOPIC_ID, NOW).items()}
-    assert row["source_topic_id"] == TOPIC_ID
-    assert (row["source_partition"], row["source_offset"], row["source_index"]) == (3, 9, 1)
-    assert row["event_id"] == one.event_id
-    assert row["started_at"] == round(one.started_at * 1e6)
-    assert row["ingested_at"] == dt.datetime.fromtimestamp(NOW, dt.UTC)
-    assert (row["input_characters"], row["output_characters"], row["truncated"]) == (8, 8, False)
-    assert row["time_per_output_token"] == (0.5 - 0.1) / 4
-    assert (row["cost"], row["price"]) == (Decimal("0.0200003"), "smollm2-self-hosted")
-    assert json.loads(row["tensors"])["input"] == [{"name": "x", "datatype": "FP32", "shape": [2**40]}]
-    assert row["user"] not in ("", "ann")
-    assert (row["queue_time"], row["error_type"]) == (None, "")
+    batch = pipeline().enrich([source(record(b"", one).value, 9, 3)], NOW)
+    (found,) = rows(batch)
+    assert batch.partitions.tolist() == [3]
+    assert (found["source_offset"], found["source_index"]) == (9, 1)
+    assert found["event_id"] == one.event_id
+    assert rows_of(batch)["started_at"].cast(pa.int64()).to_pylist() == [round(one.started_at * 1e6)]
+    assert (found["input_characters"], found["output_characters"], found["truncated"]) == (8, 8, False)
+    assert found["time_per_output_token"] == (0.5 - 0.1) / 4
+    assert (found["cost"], found["price"]) == (Decimal("0.0200003"), "smollm2-self-hosted")
+    assert json.loads(found["tensors"])["input"] == [{"name": "x", "datatype": "FP32", "shape": [2**40]}]
+    assert found["user"] not in ("", "ann")
+    assert (found["queue_time"], found["error_type"], found["finish_reasons"]) == (None, "", ["stop"])
+
+
+def test_a_sink_adds_where_rows_come_from_and_when_they_came() -> None:
+    sink = MemorySink()
+    columns = rows_of(pipeline().enrich([source(record(event()).value, 9, 3)], NOW))
+    sink.append("inferences", Block(TOPIC_ID, 3, 8, ARRIVED, columns))
+    (found,) = sink.tables["inferences"]
+    assert found.keys() == columns_in_sql("inferences")
+    assert (found["source_topic_id"], found["source_partition"], found["source_offset"]) == (TOPIC_ID, 3, 9)
+    assert found["ingested_at"] == ARRIVED
 
 
 def test_an_unknown_model_has_a_cost_of_null() -> None:
-    batch = pipeline().enrich([SourceRecord(0, 0, record(event(request_model="other", input_tokens=5)).value)], NOW)
-    assert columns_of(batch.items, TOPIC_ID, NOW)["cost"] == [None]
-    assert batch.items[0].measurement(TOPIC_ID).cost is None
+    batch = enriched(event(request_model="other", input_tokens=5))
+    assert rows_of(batch)["cost"].to_pylist() == [None]
+    assert [measurement.cost for measurement in measurements_of(batch, TOPIC_ID)] == [None]
 
 
 def test_truncated_text_counts_with_its_original_length() -> None:
-    one = event(input_messages=(text_message("user", "word, " * 11_667),))
-    columns = columns_of(pipeline().enrich([SourceRecord(0, 0, record(one).value)], NOW).items, TOPIC_ID, NOW)
-    assert (columns["input_characters"], columns["truncated"]) == ([70_002], [True])
-    assert len(json.loads(columns["input_messages"][0])[0]["parts"][0]["content"]) == 65_536
+    found = row(event(input_messages=(text_message("user", "word, " * 11_667),)))
+    assert (found["input_characters"], found["truncated"]) == (70_002, True)
+    assert len(json.loads(found["input_messages"])[0]["parts"][0]["content"]) == 65_536
 
 
 def test_migrations_are_numbered_without_gaps_and_can_run_twice() -> None:
@@ -139,12 +174,29 @@ def test_statements_end_at_semicolons_and_comments_are_left_out(tmp_path: Path) 
 
 def test_the_sink_in_memory_keeps_rows_and_knows_positions() -> None:
     sink = MemorySink()
-    assert sink.positions("a") == {}
+    assert sink.positions("inferences", "a") == {}
     sink.write("inferences", {"source_topic_id": ["a"] * 3, "source_partition": [0, 0, 1], "source_offset": [4, 7, 2]})
     sink.write("inferences", {"source_topic_id": ["a"], "source_partition": [0], "source_offset": [6]})
     sink.write("inferences", {"source_topic_id": ["b"], "source_partition": [0], "source_offset": [1]})
-    assert sink.positions("a") == {0: 7, 1: 2}
-    assert sink.positions("b") == {0: 1}
+    assert sink.positions("inferences", "a") == {0: 7, 1: 2}
+    assert sink.positions("inferences", "b") == {0: 1}
+    assert sink.positions("feedback", "a") == {}
     assert sink.tables["inferences"][2] == {"source_topic_id": "a", "source_partition": 1, "source_offset": 2}
     with pytest.raises(ValueError, match="shorter"):
         sink.write("t", {"a": [1, 2], "b": [1]})
+
+
+def test_the_sink_in_memory_appends_each_row_once() -> None:
+    sink = MemorySink()
+
+    def block(after: int, *offsets: int) -> Block:
+        return Block(TOPIC_ID, 0, after, ARRIVED, {"source_offset": list(offsets)})
+
+    assert sink.append("inferences", block(-1, 0, 0, 1)) == Appended(1, 0)
+    assert sink.append("inferences", block(-1, 0, 0, 1)) == Appended(1, 3)
+    assert sink.append("inferences", block(-1, 1, 2, 2)) == Appended(2, 1)
+    assert sink.append("inferences", block(2)) == Appended(2, 0)
+    assert [found["source_offset"] for found in sink.tables["inferences"]] == [0, 0, 1, 2, 2]
+    for wrong in (block(0, 0), block(-1, 2, 1)):
+        with pytest.raises(ValueError, match="ascend"):
+            sink.append("inferences", wrong)

@@ -48,10 +48,15 @@ class TensorSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class Truncation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Original lengths, in characters, of text that was cut before it was sent."""
+    """Original lengths, in characters, of text that was cut before it was sent; and its hash, of a side that was cut.
+
+    The hash is the SHA-256 of the side's texts, see `inferwatch.truncation.sha256_of`.
+    """
 
     input_characters: int = 0
     output_characters: int = 0
+    input_sha256: str | None = None
+    output_sha256: str | None = None
 
 
 class InferenceEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

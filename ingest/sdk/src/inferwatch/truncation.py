@@ -8,6 +8,7 @@ in one of any two groups that stand side by side.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Final
 
@@ -38,8 +39,21 @@ def truncate(event: InferenceEvent, most: int) -> InferenceEvent:
         truncated=Truncation(
             input_characters=_characters(event.input_messages),
             output_characters=_characters(event.output_messages),
+            input_sha256=_hash_if_long(event.input_messages, most),
+            output_sha256=_hash_if_long(event.output_messages, most),
         ),
     )
+
+
+def sha256_of(messages: tuple[Message, ...]) -> str:
+    """Return the SHA-256, in hexadecimal, of the texts of messages as UTF-8, with a line break between any two."""
+    texts = (part.content for message in messages for part in message.parts if part.content)
+    return hashlib.sha256("\n".join(texts).encode("utf-8", "replace")).hexdigest()
+
+
+def _hash_if_long(messages: tuple[Message, ...], most: int) -> str | None:
+    long = any(len(part.content or "") > most for message in messages for part in message.parts)
+    return sha256_of(messages) if long else None
 
 
 def _is_long(event: InferenceEvent, most: int) -> bool:

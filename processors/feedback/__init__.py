@@ -1,0 +1,1 @@
+"""Ratings and corrections of inferences, from their topic to their table."""

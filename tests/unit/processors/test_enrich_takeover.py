@@ -1,0 +1,77 @@
+"""Of workers that all believe to own a partition, stuck or overtaken, none adds a row twice or leaves one out."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processors.enrich import worker
+from processors.producer import MemoryProducer
+from storage.sink import MemorySink
+from tests.unit.processors.makers import ROWS, GatedSink, UnsteadySink, enrich_step, event, offsets, one_each, record
+
+
+async def reached(gate: threading.Event) -> None:
+    assert await asyncio.to_thread(gate.wait, 10)
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("ahead", range(11))
+async def test_a_worker_that_was_overtaken_adds_only_what_is_missing(ahead: int) -> None:
+    sink = UnsteadySink([])
+    zombie = enrich_step(sink, MemoryProducer())
+    assert await zombie.process([record(event(), offset=0, partition=1)])
+    if ahead:
+        assert await enrich_step(sink, MemoryProducer()).process(one_each(*range(ahead)))
+    sink.blocks.clear()
+    assert await zombie.process(one_each())
+    assert [found for found in offsets(sink) if found[0] == 0] == ROWS
+    assert all(block.offsets.tolist() == [] or block.offsets[0] > block.after for block in sink.blocks)
+
+
+async def test_a_worker_that_is_stuck_in_an_insert_while_another_takes_over_adds_nothing_when_it_wakes_up() -> None:
+    sink = GatedSink()
+    zombie = enrich_step(sink, MemoryProducer())
+    waking = asyncio.create_task(zombie.process(one_each()))
+    await reached(sink.reached)
+    # The same tables, without the gate.
+    other = MemorySink()
+    other.tables = sink.tables
+    assert await enrich_step(other, MemoryProducer()).process([*one_each(), *one_each(10, 11)])
+    sink.gate.set()
+    assert await waking
+    assert offsets(sink) == [*ROWS, (0, 10, 0), (0, 11, 0)]
+    # From here on it follows what it found.
+    assert await zombie.process(one_each(10, 11, 12))
+    assert (sink.blocks[-1].after, sink.blocks[-1].offsets.tolist()) == (11, [12])
+
+
+@settings(max_examples=25)
+@given(st.data())
+def test_workers_that_all_believe_to_own_a_partition_store_each_row_once(data: st.DataObject) -> None:
+    records = [record(event(), event(), offset=offset // 2, partition=offset % 2) for offset in range(12)]
+    sink = UnsteadySink([])
+    workers = [enrich_step(sink, MemoryProducer()) for _ in range(3)]
+
+    async def run() -> None:
+        # Each worker reads what it likes, always from the beginning or from where the store is, in order.
+        for _ in range(data.draw(st.integers(1, 8))):
+            one = data.draw(st.sampled_from(workers))
+            end = data.draw(st.integers(1, len(records)))
+            assert await one.process(records[:end])
+            if data.draw(st.booleans()):
+                await one.release()
+        assert await workers[0].process(records)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(worker, "PART_EVENTS", data.draw(st.integers(1, 9)))
+        asyncio.run(run())
+    expected = [(one.partition, one.offset, index) for one in records for index in range(2)]
+    assert sorted(offsets(sink)) == sorted(expected)
+    for partition in range(2):
+        of_it = [found for found in offsets(sink) if found[0] == partition]
+        assert of_it == sorted(of_it)
