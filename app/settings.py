@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from app import store_settings
 from app.environment import Environment
 from app.errors import SettingsError
 from app.local.kafka import KafkaSettings as BrokerSettings
@@ -24,6 +25,7 @@ from processors.settings import (
 from serving.settings import TritonSettings
 from storage.client import StoreSettings
 from storage.embedded.settings import EmbeddedSettings
+from storage.retention import RetentionSettings
 
 SECURITY_PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
@@ -35,6 +37,7 @@ class Settings:
     data_dir: Path
     kafka: KafkaSettings
     store: StoreSettings
+    retention: RetentionSettings
     processors: ProcessorSettings
     sidecar: SidecarSettings
     dashboard: DashboardSettings
@@ -55,7 +58,7 @@ def load(variables: Mapping[str, str]) -> Settings:
     data_dir = env.path("DATA_DIR", Path(".inferwatch"))
     host = env.text("HOST", "127.0.0.1")
     kafka = _kafka(env)
-    store = _store(env)
+    store = store_settings.store(env)
     dashboard_port = env.port("DASHBOARD_PORT", 8501)
     dashboard_url = env.url("DASHBOARD_URL", f"http://127.0.0.1:{dashboard_port}")
     triton_http = env.address("TRITON_HTTP", "127.0.0.1:8000")
@@ -64,10 +67,11 @@ def load(variables: Mapping[str, str]) -> Settings:
         data_dir=data_dir,
         kafka=kafka,
         store=store,
+        retention=store_settings.retention(env),
         processors=_processors(env, variables, kafka, store, data_dir, dashboard_url),
         sidecar=_sidecar(env, kafka, host, triton_http, triton_grpc),
         dashboard=DashboardSettings(store=store, host=host, port=dashboard_port),
-        embedded_store=_embedded_store(env, host, data_dir),
+        embedded_store=store_settings.embedded(env, host, data_dir),
         broker=_broker(env, host, data_dir, kafka.partitions),
         triton=TritonSettings(
             work_dir=data_dir / "triton",
@@ -99,16 +103,8 @@ def _kafka(env: Environment) -> KafkaSettings:
         partitions=env.integer("KAFKA_PARTITIONS", 4, 1, 10_000),
         replication=env.integer("KAFKA_REPLICATION", 1, 1, 10),
         embedded=env.flag("KAFKA_EMBEDDED", False),
+        session_seconds=env.seconds("KAFKA_SESSION_SECONDS", KafkaSettings().session_seconds),
         security=security,
-    )
-
-
-def _store(env: Environment) -> StoreSettings:
-    return StoreSettings(
-        url=env.url("CLICKHOUSE_URL", "http://127.0.0.1:8123"),
-        database=env.text("CLICKHOUSE_DATABASE", "inferwatch"),
-        user=env.text("CLICKHOUSE_USER", "default"),
-        password=env.text("CLICKHOUSE_PASSWORD", ""),
     )
 
 
@@ -184,17 +180,6 @@ def _sidecar(env: Environment, kafka: KafkaSettings, host: str, triton_http: str
         environment=environment,
         service=service,
         team=team,
-    )
-
-
-def _embedded_store(env: Environment, host: str, data_dir: Path) -> EmbeddedSettings:
-    return EmbeddedSettings(
-        path=env.path("STORE_PATH", data_dir / "clickhouse"),
-        host=host,
-        port=env.port("STORE_PORT", 8123),
-        max_memory_bytes=env.integer("STORE_MEMORY_MB", 2048, 256, 10**7) << 20,
-        user=env.optional("CLICKHOUSE_USER"),
-        password=env.text("CLICKHOUSE_PASSWORD", ""),
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import os
 import platform
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,16 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """A benchmark: what it says of itself, and how it is run."""
+    """A benchmark: what it says of itself, the module that has its `run`, and the numbers that `run` can be given."""
 
     says: str
-    run: Callable[[Say], Outcome]
+    module: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, say: Say, **options: int) -> Outcome:
+        """Run it. Its module is imported only now: most need servers and models that a command line does not."""
+        outcome: Outcome = importlib.import_module(self.module).run(say, **options)
+        return outcome
 
 
 @dataclass(frozen=True, slots=True)

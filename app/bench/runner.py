@@ -5,22 +5,35 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from app.bench import end_to_end, install
 from app.bench.result import Benchmark, Result, Say, machine
 
 BENCHMARKS: Final[dict[str, Benchmark]] = {
-    "end-to-end": Benchmark("the whole path, from prompt to message, as the demo plays it", end_to_end.run),
-    "install": Benchmark("what the SDK costs an application: packages and import time", install.run),
+    "end-to-end": Benchmark("the whole path, from prompt to message, as the demo plays it", "app.bench.end_to_end"),
+    "install": Benchmark("what the SDK costs an application: packages and import time", "app.bench.install"),
+    "pipeline": Benchmark(
+        "the enrich worker between a real broker and the real engine, beside the floor",
+        "app.bench.pipeline",
+        {
+            "events": "How many events; 5,000,000 unless told.",
+            "records_of": "Only one worker, on Kafka records of this many events.",
+        },
+    ),
+    "pressure": Benchmark(
+        "the memory of an enrich worker whose store is away while traffic goes on",
+        "app.bench.pressure",
+        {"events": "How many events; 1,000,000 unless told.", "records_of": "Events in a record; 100 unless told."},
+    ),
 }
 RESULTS: Final = Path("bench/results.md")
 
 
-def run(name: str, say: Say) -> Result:
-    """Run one benchmark."""
-    outcome = BENCHMARKS[name].run(say)
+def run(name: str, say: Say, options: Mapping[str, int] | None = None) -> Result:
+    """Run one benchmark with options of its own."""
+    outcome = BENCHMARKS[name].run(say, **(options or {}))
     return Result(name, machine(), outcome.parameters, outcome.figures)
 
 

@@ -1,4 +1,4 @@
-"""Commands that look and tell: migrate, health, doctor, bench."""
+"""Commands that look and tell: migrate, health, doctor."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from app.local.probes import http_ok
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def migrate(as_json: bool) -> None:
-    """Create the database's tables, or bring them up to date. Safe to repeat."""
-    from storage.migrate import migrate as run
+    """Create the database's tables, or bring them and their retention up to date. Safe to repeat."""
+    from app.schema import bring_up_to_date
 
-    applied = run(settings.load(os.environ).store)
+    loaded = settings.load(os.environ)
+    changed = bring_up_to_date(loaded.store, loaded.retention)
     if as_json:
-        click.echo(json.dumps({"applied": list(applied)}))
+        click.echo(json.dumps({"changed": list(changed)}))
     else:
-        click.echo("\n".join(f"applied {name}" for name in applied) or "The schema is up to date.")
+        click.echo("\n".join(changed) or "The schema is up to date.")
 
 
 @click.command()
@@ -52,27 +53,4 @@ def doctor(as_json: bool) -> None:
     sys.exit(0 if all(finding.ok or not finding.needed for finding in findings) else 1)
 
 
-@click.command()
-@click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--all", "run_all", is_flag=True, help="Run every benchmark and write bench/results.md.")
-def bench(name: str | None, as_json: bool, run_all: bool) -> None:
-    """Run the benchmark NAME; without a name, list them."""
-    from app.bench.runner import BENCHMARKS, as_text, run, run_everything
-
-    def say(line: str) -> None:
-        click.echo(line, err=True)
-
-    if run_all:
-        run_everything(say)
-    elif name is None:
-        for known, benchmark in BENCHMARKS.items():
-            click.echo(f"{known:<12} {benchmark.says}")
-    elif name not in BENCHMARKS:
-        raise click.UsageError(f"there is no benchmark {name!r}; there are {', '.join(BENCHMARKS)}")
-    else:
-        result = run(name, say)
-        click.echo(json.dumps(result.as_dict()) if as_json else as_text(result))
-
-
-COMMANDS: Final = (migrate, health, doctor, bench)
+COMMANDS: Final = (migrate, health, doctor)

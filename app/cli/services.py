@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from typing import Final, cast
 
 import click
@@ -67,17 +66,18 @@ def worker(role: str) -> None:
     detect   watches measurements for drift and anomalies
     alert    evaluates rules, tells people, triggers retraining
     """
+    from app.schema import bring_up_to_date
     from processors.admin import ensure_topics
     from processors.app import Role, build, check
     from processors.run import run
-    from storage.migrate import migrate
 
-    processors = _load().processors
+    loaded = _load()
+    processors = loaded.processors
     _say_if_secret_is_default(processors.enrich.user_hash_secret)
     check(cast(Role, role), processors)
-    migrate(processors.store)
+    bring_up_to_date(processors.store, loaded.retention)
     ensure_topics(processors.kafka)
-    sys.exit(run(build(cast(Role, role), processors)))
+    run(build(cast(Role, role), processors))
 
 
 @click.command()

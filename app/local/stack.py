@@ -15,10 +15,10 @@ from app.local import kafka
 from app.local.ports import free_ports, require_free
 from app.local.probes import answers_http, answers_kafka
 from app.local.supervisor import Service, Supervisor
+from app.schema import bring_up_to_date
 from app.settings import Settings
 from processors.admin import ensure_topics
 from processors.app import ROLES
-from storage.migrate import migrate
 
 Say = Callable[[str], None]
 
@@ -115,7 +115,7 @@ class Stack:
         # Triton waits for open gRPC streams without end; by then nobody is left who could read them.
         self._start("triton", answers_http(triton), stop_seconds=6.0)
         self._supervisor.wait_ready("store")
-        migrate(self._settings.loaded.store)
+        bring_up_to_date(self._settings.loaded.store, self._settings.loaded.retention)
         self._supervisor.wait_ready("broker")
         self._settings = self._with_broker_address()
         ensure_topics(self._settings.loaded.kafka)

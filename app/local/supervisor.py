@@ -96,21 +96,29 @@ class Supervisor:
         """
         killed = []
         for tier in sorted({running.service.tier for running in self._running}, reverse=True):
-            going = [running for running in self._running if running.service.tier == tier]
-            for running in going:
-                if running.process.poll() is None:
-                    running.process.terminate()
-            asked_at = time.monotonic()
-            for running in going:
-                left = asked_at + running.service.stop_seconds - time.monotonic()
-                if not _wait(running.process, max(left, 0.0)):
-                    killed.append(running.service.name)
-        self._running.clear()
+            killed += self._stop([running for running in self._running if running.service.tier == tier])
         return killed
+
+    def stop_some(self, prefix: str) -> list[str]:
+        """Stop the services whose names begin so; return the names of those that had to be killed."""
+        return self._stop([running for running in self._running if running.service.name.startswith(prefix)])
 
     def pids(self) -> dict[str, int]:
         """Return the process id of each service."""
         return {running.service.name: running.process.pid for running in self._running}
+
+    def _stop(self, going: Sequence[_Running]) -> list[str]:
+        killed = []
+        for running in going:
+            if running.process.poll() is None:
+                running.process.terminate()
+        asked_at = time.monotonic()
+        for running in going:
+            left = asked_at + running.service.stop_seconds - time.monotonic()
+            if not _wait(running.process, max(left, 0.0)):
+                killed.append(running.service.name)
+        self._running = [running for running in self._running if running not in going]
+        return killed
 
     def _find(self, name: str) -> _Running:
         return next(running for running in self._running if running.service.name == name)

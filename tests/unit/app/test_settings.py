@@ -34,7 +34,9 @@ BAD: dict[str, tuple[str, ...]] = {
     "KAFKA_REPLICATION": ("0", "11"),
     "KAFKA_EMBEDDED": ("yes", "2"),
     "BATCH_RECORDS": ("0", "x"),
-    "BATCH_SECONDS": ("0", "-1", "nan", "inf", "1e-3"),
+    **dict.fromkeys(
+        ("BATCH_SECONDS", "KAFKA_SESSION_SECONDS", "CLICKHOUSE_QUERY_SECONDS"), ("0", "-1", "nan", "inf", "1e-3")
+    ),
     "POISON_LIMIT": ("1.1", "50%", "-0.1", "nan"),
     "PRICE_BOOK": ("/no/such/file", "/", "~nobody-of-this-name/x"),
     "ALERT_RULES": ("/no/such/file",),
