@@ -44,8 +44,8 @@ _TRANSITIONS: Final = f"""
 """  # noqa: S608 - expressions of our own
 _FOUND: Final = f"""
     INSERT INTO detections
-    SELECT {_id("detection", "number")}, {_at("number", _DETECTIONS)}, 'production', {_MODEL}, 'embedding', 'mmd', 0.034,
-        0.012, 0.004, 64, NULL, NULL, arrayMap(i -> {_id("event", "number * 8 + i")}, range(8)),
+    SELECT {_id("detection", "number")}, {_at("number", _DETECTIONS)}, 'production', {_MODEL}, 'embedding', 'mmd',
+        0.034, 0.012, 0.004, 64, NULL, NULL, arrayMap(i -> {_id("event", "number * 8 + i")}, range(8)),
         {_at("number", _DETECTIONS)}
     FROM numbers({_DETECTIONS})
 """  # noqa: S608 - expressions of our own

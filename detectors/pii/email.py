@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from detectors.pii.recogniser import Signs
 from detectors.pii.spans import EntityType, Span
 
 _LOCAL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}\Z")
@@ -21,6 +22,13 @@ class EmailRecogniser:
 
     entity_types: frozenset[EntityType] = frozenset({"EMAIL_ADDRESS"})
     needs_digit = False
+    shortest = 6
+
+    def signs(self) -> Signs:
+        """An at-sign between what addresses may have there, up to two letters after a dot."""
+        return Signs(
+            coarse=(r"[\w!#$%&'*+/=?^`{|}~\x80-\xff\-]@[0-9A-Za-z\x80-\xff][\w.\x80-\xff\-]*\.[A-Za-z\x80-\xff]{2}",)
+        )
 
     def possible(self, text: str) -> bool:
         """Whether there is an at-sign."""

@@ -6,10 +6,11 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from detectors.pii.recogniser import words_before
+from detectors.pii import wire
+from detectors.pii.recogniser import Signs, in_two_ways, words_before
 from detectors.pii.spans import EntityType, Span
 
-_V4 = re.compile(r"\d(?<![\w.-]\d)\d{0,2}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![\w-]|\.\d)")
+_V4 = in_two_ways(r"\d(?<![\w.-]\d)\d{0,2}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![\w-]|\.\d)")
 _V6 = re.compile(r"(?<![\w:.-])(?=[0-9A-Fa-f:]{0,39}:[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{3,39}(?:\.\d{1,3}){0,3}(?![\w:])")
 _VERSIONS = frozenset({"version", "versions", "ver", "release", "build", "revision", "firmware"})
 
@@ -19,21 +20,41 @@ class IpRecogniser:
 
     entity_types: frozenset[EntityType] = frozenset({"IP_ADDRESS"})
     needs_digit = True
+    shortest = 4
+
+    def signs(self) -> Signs:
+        """Four numbers between dots; six groups between colons, or fewer with a double colon."""
+        left, group = wire.after(r"\w:.\-"), "[0-9A-Fa-f]{1,4}"
+        return Signs(
+            coarse=(r"\d\.\d{1,3}\.\d{1,3}\.\d", rf":(?:{group}:){{5}}", "::"),
+            fine=(
+                wire.after(r"\w.\-") + r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}[^\w\-]",
+                rf"{left}(?:{group}:){{6}}[0-9A-Fa-f]",
+                rf"{left}{group}(?::{group})*::[0-9A-Fa-f]",
+                rf"{left}{group}(?::{group})+::",
+                rf"{left}::{group}:[0-9A-Fa-f]",
+            ),
+        )
 
     def possible(self, text: str) -> bool:
         """Whether there is something of such a shape."""
-        return _V4.search(text) is not None or (text.count(":") > 1 and _V6.search(text) is not None)
+        return _V4[text.isascii()].search(text) is not None or (_may_be_v6(text) and _V6.search(text) is not None)
 
     def find(self, text: str) -> Iterator[Span]:
         """Addresses that parse."""
-        for match in _V4.finditer(text):
+        for match in _V4[text.isascii()].finditer(text):
             named = not _VERSIONS.isdisjoint(words_before(text, match.start(), 12)[:1])
             if not named and _names_a_machine(match.group()):
                 yield Span("IP_ADDRESS", match.start(), match.end(), 0.9)
-        for match in _V6.finditer(text):
+        for match in _V6.finditer(text) if _may_be_v6(text) else ():
             written = match.group().rstrip(":") if not match.group().endswith("::") else match.group()
             if _is_written_out(written) and _names_a_machine(written):
                 yield Span("IP_ADDRESS", match.start(), match.start() + len(written), 0.9)
+
+
+def _may_be_v6(text: str) -> bool:
+    """Whether there are the colons of eight groups, the last two of which may be a version 4 address, or of fewer."""
+    return "::" in text or text.count(":") >= 6
 
 
 def _names_a_machine(written: str) -> bool:

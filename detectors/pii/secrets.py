@@ -8,22 +8,26 @@ import json
 import re
 from collections.abc import Iterator
 
+from detectors.pii import wire
+from detectors.pii.recogniser import Signs
 from detectors.pii.spans import EntityType, Span
 
-_KEY = re.compile(
-    r"(?<![A-Za-z0-9_-])(?:"
-    r"A(?:KIA|SIA)[A-Z0-9]{16}|AIza[\w-]{35}|gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_\w{40,255}|glpat-[\w-]{20,64}"
-    r"|sk-(?:ant-|proj-|svcacct-)?[\w-]{20,255}|(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,255}|xox[abeoprs]-[\w-]{10,255}"
-    r"|hf_[A-Za-z]{34}|npm_[A-Za-z0-9]{36}|pypi-[\w-]{50,255}|SG\.[\w-]{22}\.[\w-]{43}"
-    r")(?![A-Za-z0-9_-])"
+# Each begins with what gives it away.
+_KEYS = (
+    *(r"A(?:KIA|SIA)[A-Z0-9]{16}", r"AIza[\w-]{35}", r"gh[pousr]_[A-Za-z0-9]{36,255}", r"github_pat_[\w]{40,255}"),
+    *(r"glpat-[\w-]{20,64}", r"sk-(?:ant-|proj-|svcacct-)?[\w-]{20,255}"),
+    *(r"(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,255}", r"xox[abeoprs]-[\w-]{10,255}", r"hf_[A-Za-z]{34}"),
+    *(r"npm_[A-Za-z0-9]{36}", r"pypi-[\w-]{50,255}", r"SG\.[\w-]{22}\.[\w-]{43}"),
 )
+_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{'|'.join(_KEYS)})(?![A-Za-z0-9_-])")
 _JWT = re.compile(r"(?<![\w-])(eyJ[\w-]{8,4096})\.[\w-]{4,16384}\.[\w-]{0,4096}(?![\w-])", re.ASCII)
 _PEM_BEGIN = re.compile(r"-----BEGIN (?:[A-Z]{2,10} ){0,2}PRIVATE KEY-----")
 _PEM_END = re.compile(r"-----END (?:[A-Z]{2,10} ){0,2}PRIVATE KEY-----")
-_MARKS = (
+_KEY_MARKS = (
     *("AKIA", "ASIA", "AIza", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "sk-", "sk_", "rk_"),
-    *("xox", "hf_", "npm_", "pypi-", "SG.", "eyJ", "PRIVATE KEY"),
+    *("xox", "hf_", "npm_", "pypi-", "SG."),
 )
+_MARKS = (*_KEY_MARKS, "eyJ", "PRIVATE KEY")
 
 
 class SecretRecogniser:
@@ -31,6 +35,18 @@ class SecretRecogniser:
 
     entity_types: frozenset[EntityType] = frozenset({"API_KEY", "JWT", "PRIVATE_KEY"})
     needs_digit = False
+    shortest = 15
+
+    def signs(self) -> Signs:
+        """The known beginnings, each with as much behind it as the shortest has."""
+        left = wire.after(r"A-Za-z0-9_\-")
+        return Signs(
+            coarse=(
+                *(left + _shortest_in_bytes(key) for key in _KEYS),
+                r"eyJ[\w\-]{8,}\.[\w\-]{4,}\.",
+                r"-----BEGIN (?:[A-Z]{2,10} ){0,2}PRIVATE KEY-----",
+            )
+        )
 
     def possible(self, text: str) -> bool:
         """Whether one of the known beginnings is there."""
@@ -38,10 +54,10 @@ class SecretRecogniser:
 
     def find(self, text: str) -> Iterator[Span]:
         """Credentials; a private key that is cut off counts to the end of the text."""
-        for match in _KEY.finditer(text):
+        for match in _keys(text):
             if any(char.isdigit() for char in match.group()) or match.group().startswith("hf_"):
                 yield Span("API_KEY", match.start(), match.end(), 0.95)
-        for match in _JWT.finditer(text):
+        for match in _JWT.finditer(text) if "eyJ" in text else ():
             if _is_header(match.group(1)):
                 yield Span("JWT", match.start(), match.end(), 1.0)
         place = 0
@@ -49,6 +65,23 @@ class SecretRecogniser:
             end = _PEM_END.search(text, begin.end())
             place = end.end() if end else len(text)
             yield Span("PRIVATE_KEY", begin.start(), place, 1.0)
+
+
+def _keys(text: str) -> Iterator[re.Match[str]]:
+    """What `_KEY` matches, in order and apart; looking for each mark by itself takes a tenth of the time."""
+    places = (found.start() for mark in _KEY_MARKS if mark in text for found in re.finditer(re.escape(mark), text))
+    end = 0
+    for place in sorted(places):
+        match = _KEY.match(text, place) if place >= end else None
+        if match:
+            end = match.end()
+            yield match
+
+
+def _shortest_in_bytes(key: str) -> str:
+    """A pattern over bytes for the least of `key`; characters may have several bytes, so no count ends at a dot."""
+    least = re.sub(r"\{(\d+),\d+\}", r"{\1}", key).replace(r"}\.", r",}\.")
+    return least.replace(r"[\w", r"[\w\x80-\xff")
 
 
 def _is_header(encoded: str) -> bool:

@@ -9,7 +9,8 @@ from typing import Final
 from storage.queries.reader import Reader
 from storage.queries.records import moment
 from storage.queries.scope import ANY, TimeRange, from_micros, micros
-from storage.queries.statement import Where, of_inferences, select
+from storage.queries.statement import Where, of_inferences, of_rollup, select
+from storage.queries.tiles import HOUR
 
 MOST_CHOICES: Final = 1_000
 RECENT: Final = timedelta(minutes=1)
@@ -39,13 +40,14 @@ class Freshness:
 
 
 def choices(reader: Reader, range: TimeRange) -> Choices:
-    """Return what filters can offer, at most `MOST_CHOICES` of each."""
-    rolled = Where().between("minute", range)
+    """Return what occurs in the hours that the range touches, at most `MOST_CHOICES` of each."""
+    wide = range.widened(HOUR)
+    rolled = of_rollup("t.bucket", wide, ANY)
     names = {"environments": "environment", "models": "model", "teams": "team", "services": "service"}
-    of_metrics = reader.rows(select(_distinct(names), "metrics_1m", rolled), rolled.parameters)[0]
-    where = of_inferences(range, ANY)
-    of_rows = reader.rows(select(_distinct({"sources": "source"}), "inferences", where), where.parameters)[0]
-    hits = Where().between("started_at", range)
+    of_metrics = reader.rows(select(_distinct(names), "metrics_1h", rolled), rolled.parameters)[0]
+    rows = of_inferences(wide, ANY)
+    of_rows = reader.rows(select(_distinct({"sources": "source"}), "inferences", rows), rows.parameters)[0]
+    hits = of_rollup("t.bucket", wide, ANY)
     of_hits = reader.rows(select(_distinct({"pii_types": "entity_type"}), "pii_hits", hits), hits.parameters)[0]
     return Choices(**{name: tuple(values) for name, values in {**of_metrics, **of_rows, **of_hits}.items()})
 

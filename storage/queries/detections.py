@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from storage.queries.reader import Reader
 from storage.queries.records import columns, record
 from storage.queries.scope import ANY, Filters, TimeRange
-from storage.queries.statement import latest, of_model
+from storage.queries.statement import latest, of_model, select
+
+_SIGNAL: Final = ("environment", "model", "signal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,17 @@ def detections(reader: Reader, range: TimeRange, filters: Filters = ANY, *, limi
 
 def drift_signals(reader: Reader, range: TimeRange, filters: Filters = ANY) -> list[DriftSignal]:
     """Return each signal that changed in the range, the most recent first."""
-    found: dict[tuple[str, str, str], list[Detection]] = {}
-    for detection in detections(reader, range, filters):
-        found.setdefault((detection.environment, detection.model, detection.signal), []).append(detection)
-    return [DriftSignal(*key, len(group), group[0]) for key, group in found.items()]
+    where = of_model(range, filters)
+    of_signal = ", ".join(f"t.{name}" for name in _SIGNAL)
+    counted = {**{name: f"t.{name}" for name in _SIGNAL}, "detections": "uniqExact(t.detection_id)"}
+    counts = reader.rows(select(counted, "detections", where, f"GROUP BY {of_signal}"), where.parameters)
+    newest = f"ORDER BY t.at DESC, t.detection_id, t.written_at DESC LIMIT 1 BY {of_signal}"
+    rows = reader.rows(select(columns(Detection), "detections", where, newest), where.parameters)
+    of_each = {tuple(row[name] for name in _SIGNAL): int(row["detections"]) for row in counts}
+    found = [record(Detection, row) for row in rows]
+    # One that came between the two questions is counted as one.
+    return [DriftSignal(*key, of_each.get(key, 1), last) for last in found for key in [_signal(last)]]
+
+
+def _signal(detection: Detection) -> tuple[str, str, str]:
+    return detection.environment, detection.model, detection.signal

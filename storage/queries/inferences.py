@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -17,6 +17,10 @@ from storage.queries.scope import ANY, Filters, TimeRange, to_micros
 from storage.queries.statement import Where, of_inferences, select
 
 PREVIEW_CHARACTERS: Final = 160
+
+# What matches often is found in the last minutes; what matches rarely takes few questions more than one.
+_FIRST_PIECE: Final = timedelta(minutes=5)
+_GROWTH: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +152,25 @@ def inferences(
     reader: Reader, range: TimeRange, filters: Filters = ANY, *, limit: int = 50, after: Cursor | None = None
 ) -> Page:
     """Return a page of inferences, newest first. Pages do not shift while new ones arrive."""
+    left = range if after is None else _up_to(range, after)
+    found: list[dict[str, Any]] = []
+    for piece in left.newest_first(_FIRST_PIECE, _GROWTH) if left is not None else ():
+        found += _newest(reader, piece, filters, limit + 1 - len(found), after)
+        if len(found) > limit:
+            break
+    rows = tuple(record(InferenceRow, row) for row in found[:limit])
+    return Page(rows, Cursor(rows[-1].started_at, rows[-1].event_id) if len(found) > limit else None)
+
+
+def _up_to(range: TimeRange, after: Cursor) -> TimeRange | None:
+    """Return the part of the range that the next page lies in."""
+    end = min(range.end, after.started_at + timedelta(microseconds=1))
+    return TimeRange(range.start, end) if range.start < end else None
+
+
+def _newest(
+    reader: Reader, range: TimeRange, filters: Filters, limit: int, after: Cursor | None
+) -> list[dict[str, Any]]:
     where = of_inferences(range, filters)
     if after is not None:
         where.add(
@@ -155,11 +178,9 @@ def inferences(
             after_at=to_micros(after.started_at),
             after_id=str(after.event_id),
         )
-    where.parameters |= {"limit": limit + 1, "preview": PREVIEW_CHARACTERS}
+    where.bind(limit=limit, preview=PREVIEW_CHARACTERS)
     rest = "ORDER BY t.started_at DESC, t.event_id DESC LIMIT {limit:UInt32}"
-    found = reader.rows(select(_ROW, "inferences", where, rest), where.parameters)
-    rows = tuple(record(InferenceRow, row) for row in found[:limit])
-    return Page(rows, Cursor(rows[-1].started_at, rows[-1].event_id) if len(found) > limit else None)
+    return reader.rows(select(_ROW, "inferences", where, rest), where.parameters)
 
 
 def inference(reader: Reader, event_id: UUID) -> Inference | None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from storage.queries.reader import Reader
 from storage.queries.scope import ANY, Filters, TimeRange
-from storage.queries.statement import Where, of_inferences, select
+from storage.queries.statement import Where, answers_all, of_inferences, of_rollup, select
+from storage.queries.tiles import fits
 
 _COLUMNS = ("environment", "model", "team")
 
@@ -23,27 +24,22 @@ class PiiCount:
 
 def pii_by_type(reader: Reader, range: TimeRange, filters: Filters = ANY) -> list[PiiCount]:
     """Return hits by type and place, most first."""
+    source, where = _source(range, filters)
     found = {
         "entity_type": "t.entity_type",
         "place": "t.place",
         "hits": "sum(t.hits)",
-        "inferences": "uniqExact(t.event_id)",
+        "inferences": "sum(t.inferences)",
     }
-    source, where = _source(range, filters)
-    rows = reader.rows(
-        select(found, source, where, "GROUP BY entity_type, place ORDER BY hits DESC, entity_type, place"),
-        where.parameters,
-    )
+    statement = select(found, source, where, "GROUP BY entity_type, place ORDER BY hits DESC, entity_type, place")
+    rows = reader.rows(statement, where.parameters)
     return [PiiCount(row["entity_type"], row["place"], int(row["hits"]), int(row["inferences"])) for row in rows]
 
 
 def _source(range: TimeRange, filters: Filters) -> tuple[str, Where]:
-    kept = Filters(**{name: getattr(filters, name) for name in _COLUMNS})
-    if filters == kept:
-        return "pii_hits", Where().between("started_at", range).equal(filters, _COLUMNS)
+    if answers_all(filters, _COLUMNS) and fits(range, None):
+        return "pii_hits", of_rollup("t.bucket", range, filters, _COLUMNS)
     where = of_inferences(range, filters)
-    hits = select({"event_id": "t.event_id", "hit": "arrayJoin(t.pii)"}, "inferences", where)
-    columns = {"event_id": "t.event_id", "entity_type": "t.hit.1", "place": "t.hit.2", "hits": "t.hit.3"}
-    outer = Where()
-    outer.parameters = where.parameters
-    return f"({select(columns, f'({hits})')})", outer
+    hits = select({"hit": "arrayJoin(t.pii)"}, "inferences", where.add("notEmpty(t.pii)"))
+    columns = {"entity_type": "t.hit.1", "place": "t.hit.2", "hits": "t.hit.3", "inferences": "1"}
+    return f"({select(columns, f'({hits})')})", Where().bind(**where.parameters)

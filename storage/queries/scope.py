@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -41,6 +42,19 @@ class TimeRange:
         """Tell whether start and end both lie on whole steps."""
         return floor(self.start, step) == self.start and floor(self.end, step) == self.end
 
+    def widened(self, step: timedelta) -> TimeRange:
+        """Return the whole steps that the range touches."""
+        end = floor(self.end, step)
+        return TimeRange(floor(self.start, step), end if end == self.end else end + step)
+
+    def newest_first(self, first: timedelta, growth: int) -> Iterator[TimeRange]:
+        """Return the range in pieces from its end to its start: the first so long, each next `growth` times longer."""
+        end, length = self.end, first
+        while end > self.start:
+            start = max(self.start, end - length) if length < end - self.start else self.start
+            yield TimeRange(start, end)
+            end, length = start, length * growth
+
     def steps(self, step: timedelta) -> list[datetime]:
         """Return the start of every step that the range touches."""
         at = floor(self.start, step)
@@ -55,8 +69,9 @@ class TimeRange:
 class Filters:
     """What rows must have; None is no condition, an empty string means "without one".
 
-    `pii_type` is one entity type that was found in the texts; `with_pii` asks for any. `text` is looked for in
-    messages, tool calls and error messages, whatever its case.
+    `pii_type` is one entity type that was found in the texts; `with_pii` asks for any. `text` is words that all stand
+    in messages, tool calls and error messages, in any order and any case. A word of three letters or more may be part
+    of a longer one, a shorter one and one beyond ASCII is whole; what is in double quotes must stand there as it is.
     """
 
     environment: str | None = None

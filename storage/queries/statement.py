@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
 from storage.queries.scope import Filters, TimeRange, micros, to_micros
+from storage.queries.text import has_text
 
 CLOCK_SKEW: Final = timedelta(days=1)
-"""How far an event's own time may lie after its arrival. Lets ClickHouse skip days of `inferences` that came before."""
+"""How far an event's own time may lie after its arrival. Lets ClickHouse skip days of arrival that came before."""
 
-ROLLUP: Final = timedelta(minutes=1)
 ROLLUP_COLUMNS: Final = ("environment", "model", "model_version", "service", "team", "prompt_name", "prompt_version")
 COLUMNS: Final = (*ROLLUP_COLUMNS, "source", "status", "user", "trace_id", "conversation_id")
-
-_FROM: Final = "fromUnixTimestamp64Micro({start:Int64}, 'UTC')"
-_TO: Final = "fromUnixTimestamp64Micro({end:Int64}, 'UTC')"
-_PART: Final = (
-    "concat(JSONExtractString(part, 'content'), ' ', JSONExtractString(part, 'name'), ' ',"
-    " JSONExtractRaw(part, 'arguments'), ' ', JSONExtractRaw(part, 'response'))"
-)
 
 
 class Where:
@@ -37,6 +29,11 @@ class Where:
         self.parameters.update(parameters)
         return self
 
+    def bind(self, **parameters: Any) -> Where:
+        """Add values of places that are not in conditions."""
+        self.parameters.update(parameters)
+        return self
+
     def equal(self, filters: Filters, columns: tuple[str, ...]) -> Where:
         """Add the conditions of those columns that the filters name."""
         for column in columns:
@@ -45,49 +42,51 @@ class Where:
                 self.add(f"t.{column} = {{{column}:String}}", **{column: value})
         return self
 
-    def between(self, column: str, range: TimeRange) -> Where:
-        """Add that a time column lies in the range."""
-        condition = f"t.{column} >= {_FROM} AND t.{column} < {_TO}"
-        return self.add(condition, start=to_micros(range.start), end=to_micros(range.end))
+    def between(self, expression: str, range: TimeRange, tag: str = "") -> Where:
+        """Add that a time lies in the range; `tag` tells this range's places from another's in the same statement."""
+        return self.add(
+            f"{expression} >= fromUnixTimestamp64Micro({{start{tag}:Int64}}, 'UTC')"
+            f" AND {expression} < fromUnixTimestamp64Micro({{end{tag}:Int64}}, 'UTC')",
+            **{f"start{tag}": to_micros(range.start), f"end{tag}": to_micros(range.end)},
+        )
 
 
-def of_inferences(range: TimeRange, filters: Filters) -> Where:
+def of_inferences(range: TimeRange, filters: Filters, tag: str = "") -> Where:
     """Return the conditions on `inferences`."""
-    where = Where().between("started_at", range).equal(filters, COLUMNS)
+    where = Where().between("t.started_at", range, tag).equal(filters, COLUMNS)
     arrived = to_micros(range.start) - micros(CLOCK_SKEW)
-    where.add("t.ingested_at >= fromUnixTimestamp64Micro({arrived:Int64}, 'UTC')", arrived=arrived)
+    where.add(f"t.ingested_at >= fromUnixTimestamp64Micro({{arrived{tag}:Int64}}, 'UTC')", **{f"arrived{tag}": arrived})
     if filters.pii_type is not None:
         where.add("has(t.pii.entity_type, {pii_type:String})", pii_type=filters.pii_type)
     if filters.with_pii:
         where.add("notEmpty(t.pii)")
     if filters.text:
-        # The raw JSON is looked at first because that is cheap; only then are the texts taken out of it, so that the
-        # word "content" does not find every message.
-        escaped = json.dumps(filters.text, ensure_ascii=False)[1:-1]
-        where.add(
-            f"({_has_text('t.input_messages')} OR {_has_text('t.output_messages')}"
-            " OR positionCaseInsensitiveUTF8(t.error_message, {text:String}) > 0)",
-            text=filters.text,
-            escaped=escaped,
-        )
+        for condition, parameters in has_text(filters.text):
+            where.add(condition, **parameters)
     return where
 
 
-def of_rollup(range: TimeRange, filters: Filters) -> Where:
-    """Return the conditions on `metrics_1m`; only right where `fits_rollup`."""
-    return Where().between("minute", range).equal(filters, ROLLUP_COLUMNS)
+def of_rollup(
+    time: str, range: TimeRange, filters: Filters, columns: tuple[str, ...] = ROLLUP_COLUMNS, tag: str = ""
+) -> Where:
+    """Return the conditions on a rollup whose rows start at `time`; only right for `answers_all(filters, columns)`."""
+    # Rows without an environment only say how far the rollup is.
+    where = Where().add("t.environment != ''").between(time, range, tag).equal(filters, columns)
+    arrived = to_micros(range.start - CLOCK_SKEW) // 1_000_000
+    return where.add(
+        f"t.ingested_on >= toDate(fromUnixTimestamp({{arrived{tag}:Int64}}), 'UTC')", **{f"arrived{tag}": arrived}
+    )
 
 
-def fits_rollup(range: TimeRange, filters: Filters, step: timedelta = ROLLUP) -> bool:
-    """Tell whether minutes answer exactly: whole minutes, and filters on nothing that the rollup has lost."""
-    kept = {name: getattr(filters, name) for name in ROLLUP_COLUMNS}
-    return range.on_whole(ROLLUP) and filters == Filters(**kept) and step % ROLLUP == timedelta(0)
+def answers_all(filters: Filters, columns: tuple[str, ...] = ROLLUP_COLUMNS) -> bool:
+    """Tell whether the filters are on those columns alone."""
+    return filters == Filters(**{name: getattr(filters, name) for name in columns})
 
 
 def of_model(range: TimeRange | None, filters: Filters) -> Where:
     """Return the conditions on tables that know only environment, model and `at`."""
     where = Where().equal(filters, ("environment", "model"))
-    return where if range is None else where.between("at", range)
+    return where if range is None else where.between("t.at", range)
 
 
 def select(columns: Mapping[str, str], source: str, where: Where | None = None, rest: str = "") -> str:
@@ -107,11 +106,3 @@ def latest(columns: Mapping[str, str], table: str, where: Where, key: str, rest:
     """
     one = f"ORDER BY {newest}t.written_at DESC LIMIT 1 BY t.{key}"
     return select({name: f"t.{name}" for name in columns}, f"({select(columns, table, where, one)})", None, rest)
-
-
-def _has_text(column: str) -> str:
-    return (
-        "(positionCaseInsensitiveUTF8(" + column + ", {escaped:String}) > 0 AND arrayExists(message -> arrayExists("
-        "part -> positionCaseInsensitiveUTF8(" + _PART + ", {text:String}) > 0, JSONExtractArrayRaw(message, 'parts')),"
-        " JSONExtractArrayRaw(" + column + ")))"
-    )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, Literal, get_args
 
+from storage.queries.figures import LATENCIES, OF_PARTS, OF_ROWS, SUMS, parts
 from storage.queries.reader import Reader
 from storage.queries.scope import ANY, Filters, TimeRange, from_micros, micros
-from storage.queries.statement import ROLLUP, ROLLUP_COLUMNS, Where, fits_rollup, of_inferences, of_rollup, select
+from storage.queries.statement import ROLLUP_COLUMNS, Where, answers_all, of_inferences, select
+from storage.queries.tiles import fits, tiles
 
 Dimension = Literal[
     "environment", "model", "model_version", "service", "team", "prompt_name", "prompt_version", "source", "status"
@@ -20,32 +22,8 @@ Dimension = Literal[
 MOST_POINTS: Final = 5_000
 MOST_GROUPS: Final = 1_000
 
-_LATENCIES: Final = ("duration", "time_to_first_token", "time_per_output_token")
-_SUMS: Final = (
-    "requests",
-    "errors",
-    "cancelled",
-    "input_tokens",
-    "output_tokens",
-    "cost",
-    "requests_without_cost",
-    "requests_with_pii",
-)
-_OF_ROLLUP: Final = {
-    **{name: f"sum(t.{name})" for name in _SUMS},
-    **{name: f"quantilesTDigestMerge(0.5, 0.95, 0.99)(t.{name})" for name in _LATENCIES},
-}
-_OF_INFERENCES: Final = {
-    "requests": "count()",
-    "errors": "countIf(t.status = 'error')",
-    "cancelled": "countIf(t.status = 'cancelled')",
-    "input_tokens": "sum(toUInt64(ifNull(t.input_tokens, 0)))",
-    "output_tokens": "sum(toUInt64(ifNull(t.output_tokens, 0)))",
-    "cost": "sum(ifNull(t.cost, toDecimal64(0, 9)))",
-    "requests_without_cost": "countIf(isNull(t.cost))",
-    "requests_with_pii": "countIf(notEmpty(t.pii))",
-    **{name: f"quantilesTDigest(0.5, 0.95, 0.99)(t.{name})" for name in _LATENCIES},
-}
+_AT: Final = "intDiv(toInt64(toUnixTimestamp({time})), {step:Int64}) * {step:Int64}"
+_OF_ROWS_ALONE: Final = {f"t.{name}" for name in get_args(Dimension) if name not in ROLLUP_COLUMNS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +90,7 @@ class Group:
 
 def totals(reader: Reader, range: TimeRange, filters: Filters = ANY) -> Traffic:
     """Return the traffic of the whole range."""
-    columns, source, where = _source(range, filters, ROLLUP)
-    rows = reader.rows(select(columns, source, where), where.parameters)
-    return _traffic(rows[0])
+    return _traffic(_rows(reader, range, filters)[0])
 
 
 def series(reader: Reader, range: TimeRange, step: timedelta, filters: Filters = ANY) -> list[Point]:
@@ -129,11 +105,7 @@ def series(reader: Reader, range: TimeRange, step: timedelta, filters: Filters =
         raise ValueError(f"A step must be whole seconds, not {step}")
     if range.seconds / step.total_seconds() > MOST_POINTS:
         raise ValueError(f"{range.start} to {range.end} is more than {MOST_POINTS} steps of {step}; take a longer step")
-    columns, source, where = _source(range, filters, step)
-    time = "t.minute" if source == "metrics_1m" else "t.started_at"
-    at = "intDiv(toInt64(toUnixTimestamp(" + time + ")), {step:Int64}) * {step:Int64}"
-    where.parameters["step"] = micros(step) // 1_000_000
-    rows = reader.rows(select({"at": at, **columns}, source, where, "GROUP BY at"), where.parameters)
+    rows = _rows(reader, range, filters, "at", _AT, step)
     found = {from_micros(row["at"] * 1_000_000): _traffic(row) for row in rows}
     return [Point(at, found.get(at, Traffic())) for at in range.steps(step)]
 
@@ -146,24 +118,39 @@ def breakdown(reader: Reader, range: TimeRange, dimension: Dimension, filters: F
     """
     if dimension not in get_args(Dimension):
         raise ValueError(f"No dimension {dimension!r}; there are {', '.join(get_args(Dimension))}")
-    columns, source, where = _source(range, filters, ROLLUP, (dimension,))
-    rest = f"GROUP BY name ORDER BY requests DESC, name LIMIT {MOST_GROUPS}"
-    rows = reader.rows(select({"name": f"t.{dimension}", **columns}, source, where, rest), where.parameters)
+    rest = f"ORDER BY requests DESC, name LIMIT {MOST_GROUPS}"
+    rows = _rows(reader, range, filters, "name", f"t.{dimension}", rest=rest)
     return [Group(row["name"], _traffic(row)) for row in rows]
 
 
-def _source(
-    range: TimeRange, filters: Filters, step: timedelta, grouped: Sequence[str] = ()
-) -> tuple[Mapping[str, str], str, Where]:
-    if fits_rollup(range, filters, step) and set(grouped) <= set(ROLLUP_COLUMNS):
-        return _OF_ROLLUP, "metrics_1m", of_rollup(range, filters)
-    return _OF_INFERENCES, "inferences", of_inferences(range, filters)
+def _rows(
+    reader: Reader,
+    range: TimeRange,
+    filters: Filters,
+    group: str = "",
+    by: str = "",
+    step: timedelta | None = None,
+    rest: str = "",
+) -> list[dict[str, Any]]:
+    """Return figures as they are called in `Traffic`, for each value of `by`, named `group`, where that is given.
+
+    In `by`, `{time}` stands for the time of a row and `{step:Int64}` for the step's seconds.
+    """
+    where = Where() if step is None else Where().bind(step=micros(step) // 1_000_000)
+    rest = f"GROUP BY {group} {rest}" if group else rest
+    if answers_all(filters) and by not in _OF_ROWS_ALONE and fits(range, step):
+        source = parts(tiles(range, step, reader.now()), filters, group, by, where)
+        columns = ({group: f"t.{group}"} if group else {}) | OF_PARTS
+        return reader.rows(select(columns, source, None, rest), where.parameters)
+    columns = ({group: by.replace("{time}", "t.started_at")} if group else {}) | OF_ROWS
+    conditions = of_inferences(range, filters).bind(**where.parameters)
+    return reader.rows(select(columns, "inferences", conditions, rest), conditions.parameters)
 
 
 def _traffic(row: Mapping[str, Any]) -> Traffic:
     known = row["requests"] == 0 or row["requests_without_cost"] < row["requests"]
-    figures: dict[str, Any] = {name: row[name] for name in _SUMS}
-    for name in _LATENCIES:
+    figures: dict[str, Any] = {name: row[name] for name in SUMS}
+    for name in LATENCIES:
         figures[name] = Latency(*(_known(value) for value in row[name]))
     return Traffic(**figures | {"cost": Decimal(row["cost"]) if known else None})
 

@@ -14,16 +14,16 @@ NOW = store_rows.RECENT
 
 
 def test_positions_are_of_one_topic_by_its_id(sink: ClickHouseSink) -> None:
-    assert sink.positions("first") == {}
+    assert sink.positions("inferences", "first") == {}
     places = [("first", 0, 4), ("first", 0, 7), ("first", 1, 2), ("it's", 0, 1)]
     rows = [
         {"started_at": NOW, "source_topic_id": topic, "source_partition": partition, "source_offset": offset}
         for topic, partition, offset in places
     ]
     sink.write("inferences", store_rows.inferences(rows))
-    assert sink.positions("first") == {0: 7, 1: 2}
-    assert sink.positions("it's") == {0: 1}
-    assert sink.positions("third") == {}
+    assert sink.positions("inferences", "first") == {0: 7, 1: 2}
+    assert sink.positions("inferences", "it's") == {0: 1}
+    assert sink.positions("inferences", "third") == {}
 
 
 def test_an_embedding_that_comes_twice_is_one_row_of_numbers(reader: Reader, sink: ClickHouseSink) -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, get_args
 
 import pytest
 
+from storage.client import StoreSettings, connect
 from storage.queries import (
     Dimension,
     Filters,
@@ -19,6 +22,9 @@ from storage.queries import (
     series,
     totals,
 )
+from storage.queries.figures import parts
+from storage.queries.statement import Where
+from storage.queries.tiles import tiles
 from storage.sink import ClickHouseSink
 from tests.support import store_rows
 
@@ -100,6 +106,50 @@ def test_a_breakdown_adds_up_to_the_totals(
     )
 
 
+def test_every_way_to_put_a_range_together_says_what_rows_say(reader: Reader, sink: ClickHouseSink) -> None:
+    days = [store_rows.an_hour(NOW - timedelta(hours=hours), 40, seed=hours) for hours in (0, 5, 20, 30, 47, 60, 75)]
+    for rows in days:
+        sink.write("inferences", store_rows.inferences(rows))
+    whole = TimeRange.last(timedelta(hours=76), NOW)
+    for range, step in (
+        (whole, timedelta(minutes=30)),
+        (whole.widened(timedelta(hours=1)), timedelta(hours=1)),
+        (whole.widened(timedelta(days=1)), timedelta(days=1)),
+        (TimeRange(whole.start + timedelta(hours=7), whole.end - timedelta(hours=9, minutes=13)), None),
+    ):
+        found = totals(reader, range)
+        of_rows = totals(reader, TimeRange(range.start, range.end - timedelta(microseconds=1)))
+        assert figures(found) == figures(of_rows)
+        assert found.duration.p95 == pytest.approx(of_rows.duration.p95, rel=0.05)
+        if step is not None:
+            assert added([point.traffic for point in series(reader, range, step)]) == figures(found)
+        assert added([group.traffic for group in breakdown(reader, range, "service")]) == figures(found)
+
+
+def test_minutes_that_are_gone_are_counted_from_rows(
+    reader: Reader, rows: list[dict[str, Any]], settings: StoreSettings
+) -> None:
+    in_a_month = replace(reader, now=lambda: NOW + timedelta(days=31))
+    before = totals(reader, HOUR)
+    with closing(connect(settings)) as client:
+        client.command("TRUNCATE TABLE metrics_1m")
+    assert figures(totals(in_a_month, HOUR)) == figures(before)
+    points = series(in_a_month, HOUR, MINUTE)
+    assert added([point.traffic for point in points]) == figures(before)
+
+
+def test_days_and_hours_are_answered_from_projections(reader: Reader, rows: list[dict[str, Any]]) -> None:
+    for range, step, projection in (
+        (TimeRange(HOUR.start - timedelta(days=3), HOUR.end), None, "by_day"),
+        (HOUR.widened(timedelta(hours=1)), timedelta(hours=1), "by_hour"),
+    ):
+        where = Where().bind(step=3_600)
+        by = "intDiv(toInt64(toUnixTimestamp({time})), {step:Int64}) * {step:Int64}" if step else ""
+        source = parts(tiles(range, step, NOW), Filters(), "at" if step else "", by, where)
+        plan = reader.client.query(f"EXPLAIN projections = 1 SELECT * FROM {source}", where.parameters).result_rows
+        assert any(projection in line for (line,) in plan), plan
+
+
 def test_minutes_and_rows_say_the_same(reader: Reader, rows: list[dict[str, Any]]) -> None:
     from_minutes = totals(reader, HOUR)
     from_rows = totals(reader, TimeRange(HOUR.start, HOUR.end - timedelta(microseconds=1)))
@@ -118,6 +168,7 @@ def test_minutes_and_rows_say_the_same(reader: Reader, rows: list[dict[str, Any]
         (Filters(pii_type="CREDIT_CARD"), lambda row: any(hit[0] == "CREDIT_CARD" for hit in row["pii"])),
         (Filters(text="CHARGED twice"), lambda row: "charged twice" in row["input_messages"]),
         (Filters(text="content"), lambda row: False),
+        (Filters(user=""), lambda row: True),
     ],
 )
 def test_filters_choose_exactly_their_rows(

@@ -311,12 +311,14 @@ def test_rollups_rest_between_steps_and_look_at_other_days_now_and_then(
     assert {name: one.rows for name, one in rollups.advance().items()} == dict.fromkeys(ROLLUPS, 10)
     writer.write(10)
     clock.seconds = 1.0
+    assert [one.rows for one in rollups.advance().values()] == [0, 0, 0]
+    clock.seconds = 2.0
     assert [one.rows for one in rollups.advance().values()] == [20, 0, 0]
-    clock.seconds = 6.0
+    clock.seconds = 15.0
     assert [one.rows for one in rollups.advance().values()] == [0, 20, 20]
     writer.write(15, topic_id="another topic")
     writer.write(20, arrived=NOW - dt.timedelta(days=3))
-    clock.seconds = 12.0
+    clock.seconds = 31.0
     assert [one.rows for one in rollups.advance().values()] == [0, 0, 0]
     clock.seconds = 120.0
     first, second = rollups.advance(), rollups.advance()

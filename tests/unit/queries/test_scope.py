@@ -29,6 +29,22 @@ def test_steps_cover_the_range_without_a_gap(now: datetime, step: timedelta) -> 
     assert all(later - sooner == step for sooner, later in pairwise(steps))
 
 
+@given(MOMENTS, st.timedeltas(timedelta(microseconds=1), timedelta(days=400)))
+def test_pieces_from_the_newest_cover_the_range_and_are_few(start: datetime, length: timedelta) -> None:
+    found = list(TimeRange(start, start + length).newest_first(timedelta(minutes=5), 12))
+    assert (found[0].end, found[-1].start) == (start + length, start)
+    assert all(later.start == sooner.end for later, sooner in pairwise(found))
+    assert len(found) <= 6
+
+
+@given(MOMENTS, STEPS, st.timedeltas(timedelta(minutes=1), timedelta(days=2)))
+def test_a_widened_range_is_the_steps_that_it_touches(start: datetime, step: timedelta, length: timedelta) -> None:
+    found = TimeRange(start, start + length).widened(step)
+    assert found.on_whole(step)
+    assert timedelta(0) <= start - found.start < step
+    assert timedelta(0) <= found.end - (start + length) < step
+
+
 @given(MOMENTS)
 def test_microseconds_come_back_exactly(moment: datetime) -> None:
     assert from_micros(to_micros(moment)) == moment

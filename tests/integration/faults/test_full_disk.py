@@ -1,0 +1,81 @@
+"""A disk that is full, or nearly, in the middle of inserts: the worker waits for room, and each event counts once."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.support.clickhouse import running_store
+from tests.support.kafka import RunningKafka
+from tests.support.ledger import World, made_world
+from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.timeout(600)
+DISK_MEGABYTES: Final = 400
+
+
+@pytest.fixture(scope="module")
+def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A file system of its own, in memory."""
+    folder = tmp_path_factory.mktemp("disk")
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MEGABYTES}m", "tmpfs", str(folder)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"a small file system cannot be mounted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def cramped(mortal_kafka: RunningKafka, small_disk: Path, tmp_path: Path) -> Iterator[World]:
+    """A store on the small disk."""
+    with running_store(small_disk / "data") as store:
+        yield from made_world(mortal_kafka, store, tmp_path)
+
+
+def test_a_disk_that_is_full_is_waited_for(cramped: World, small_disk: Path) -> None:
+    with cramped.traffic(seed=10, records_per_second=40) as traffic:
+        worker, leaving = cramped.start_worker(), cramped.start_worker()
+        for _ in range(3):
+            cramped.wait_for_rows()
+            with _filled(small_disk):
+                told = len(worker.log.read_text())
+                wait_for(lambda since=told: "trying again" in worker.log.read_text()[since:], "the worker to notice")
+                if leaving.process.poll() is None:
+                    cramped.stop(leaving)
+        cramped.balance(traffic.finish())
+        cramped.stop(worker)
+
+
+@contextlib.contextmanager
+def _filled(disk: Path) -> Iterator[None]:
+    """Leave no byte free."""
+    ballast = disk / "ballast"
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 16))
+    try:
+        yield
+    finally:
+        ballast.unlink()
+
+
+def test_a_disk_that_has_to_keep_some_room_is_waited_for(world: World) -> None:
+    with world.traffic(seed=11) as traffic:
+        worker = world.start_worker()
+        world.wait_for_rows()
+        with world.client() as client:
+            for table in ("inferences", "metrics_1m"):
+                setting = "min_free_disk_bytes_to_perform_insert"
+                client.command(f"ALTER TABLE {table} MODIFY SETTING {setting} = {1 << 60}")
+                told = len(worker.log.read_text())
+                wait_for(lambda since=told: "NOT_ENOUGH_SPACE" in worker.log.read_text()[since:], "no room")
+                client.command(f"ALTER TABLE {table} RESET SETTING {setting}")
+                world.wait_for_rows()
+        world.balance(traffic.finish())
+        world.stop(worker)
