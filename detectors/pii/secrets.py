@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from detectors.pii import wire
 from detectors.pii.recogniser import Signs
@@ -54,10 +54,10 @@ class SecretRecogniser:
 
     def find(self, text: str) -> Iterator[Span]:
         """Credentials; a private key that is cut off counts to the end of the text."""
-        for match in _keys(text):
+        for match in _beginning_with(_KEY_MARKS, _KEY, text):
             if any(char.isdigit() for char in match.group()) or match.group().startswith("hf_"):
                 yield Span("API_KEY", match.start(), match.end(), 0.95)
-        for match in _JWT.finditer(text) if "eyJ" in text else ():
+        for match in _beginning_with(("eyJ",), _JWT, text):
             if _is_header(match.group(1)):
                 yield Span("JWT", match.start(), match.end(), 1.0)
         place = 0
@@ -67,12 +67,12 @@ class SecretRecogniser:
             yield Span("PRIVATE_KEY", begin.start(), place, 1.0)
 
 
-def _keys(text: str) -> Iterator[re.Match[str]]:
-    """What `_KEY` matches, in order and apart; looking for each mark by itself takes a tenth of the time."""
-    places = (found.start() for mark in _KEY_MARKS if mark in text for found in re.finditer(re.escape(mark), text))
+def _beginning_with(marks: Iterable[str], pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    """What `pattern` matches, in order and apart. Looking for each mark by itself takes a tenth of a search's time."""
+    places = (found.start() for mark in marks if mark in text for found in re.finditer(re.escape(mark), text))
     end = 0
     for place in sorted(places):
-        match = _KEY.match(text, place) if place >= end else None
+        match = pattern.match(text, place) if place >= end else None
         if match:
             end = match.end()
             yield match
