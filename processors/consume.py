@@ -57,6 +57,7 @@ class _Consumer:
         self._unacknowledged: list[Any] = []
         self._stream: Any = None
         self._broken = False
+        self._tick_missed = False
 
     async def consume(self, stream: Any, most: int, within: float) -> None:
         self._stream = stream
@@ -68,9 +69,16 @@ class _Consumer:
                 durable = await self._step.process([_record(event) for event in current])
                 self._unacknowledged.extend(current)
                 await self._acknowledge_if(durable)
+                if self._tick_missed:
+                    # Where batches follow each other closely, a timer finds the step busy each time.
+                    self._tick_missed = False
+                    await self._acknowledge_if(await self._step.tick())
 
     async def tick(self) -> None:
-        if self._broken or self._one_call_at_a_time.locked():
+        if self._broken:
+            return
+        if self._one_call_at_a_time.locked():
+            self._tick_missed = True
             return
         async with self._crashing_on_error(), self._one_call_at_a_time:
             await self._acknowledge_if(await self._step.tick())

@@ -20,12 +20,13 @@ class ProcessorError(Exception):
 
 
 class TooMuchPoison(ProcessorError):
-    """More than `limit` (a share) of the last `seen` events were invalid."""
+    """In more than `limit` (a share) of the last `seen` records most events were invalid."""
 
     def __init__(self, share: float, seen: int, limit: float, last_reason: str) -> None:
         super().__init__(
-            f"{share:.0%} of the last {seen} events were invalid, more than the limit of {limit:.0%}; "
-            f"the last one because: {last_reason}. Something upstream writes another format: stop it, then restart."
+            f"{share:.0%} of the last {seen} records held mostly invalid events, more than the limit of {limit:.0%}; "
+            f"the last one because: {last_reason}. Something upstream writes another format: stop it. Then start once "
+            "with INFERWATCH_POISON_LIMIT=1, which makes dead letters of all that is there."
         )
         self.share = share
         self.seen = seen

@@ -33,7 +33,7 @@ class EnrichSettings:
         batch_seconds: longest that a record waits for others.
         past_days: an event that ended longer ago is invalid.
         future_seconds: an event that ends later than this from now is invalid.
-        poison_limit: share of invalid events, of the last 1,000, beyond which the worker stops.
+        poison_limit: share of records, of the last 1,000, with mostly invalid events, beyond which the worker stops.
         price_book: YAML with prices; None is the one that comes with the package.
         embedder_url: gRPC `host:port` of the Triton that serves the embedder; None turns embeddings off.
         embedder_model: its model's name.
@@ -93,7 +93,7 @@ class RetrainSettings:
 
 @dataclass(frozen=True, slots=True)
 class ProcessorSettings:
-    """Everything a worker needs. `buffered_records` is how many Kafka records wait in memory for a step."""
+    """Everything a worker needs. `buffered_records` is how many Kafka records, of whatever size, wait for a step."""
 
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
     store: StoreSettings = field(default_factory=StoreSettings)

@@ -1,4 +1,4 @@
-"""What compression costs and saves, column by column: bytes a row, and the speed of writing and reading.
+"""What compression costs and saves, column by column: bytes a row, and processor time of writing and reading.
 
 The columns are those of generated inferences, in the order in which the table keeps them. What is chosen by it stands
 in `storage/migrations/0003_query_indexes.sql`.
@@ -6,12 +6,12 @@ in `storage/migrations/0003_query_indexes.sql`.
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
+from app.bench.engine_time import engine_seconds
 from app.bench.generate_rows import Traffic, generate
 from app.bench.result import Outcome, Say
 from app.bench.temporary_store import temporary_store
@@ -95,6 +95,6 @@ def _measured(client: Client, column: str, kind: str, rows: int) -> dict[str, fl
 
 
 def _seconds(client: Client, statement: str) -> float:
-    began = time.perf_counter()
+    began = engine_seconds(client)
     client.command(statement, settings=_ONE_THREAD)
-    return time.perf_counter() - began
+    return engine_seconds(client) - began

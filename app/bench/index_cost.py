@@ -1,4 +1,4 @@
-"""What the indexes of `inferences` cost writers: processor time when a row is inserted and when it is merged, and bytes.
+"""What the indexes of `inferences` cost writers: processor time when rows are inserted and merged, and bytes.
 
 Processor time is the engine's own, so that other work on the machine does not count.
 """

@@ -47,6 +47,7 @@ def run(say: Say, *, events: int = EVENTS, records_of: int = 100) -> Outcome:
         began = time.monotonic()
         wait_until(lambda: rows() >= _BEFORE + events, 60 + events / 1_000, "Catching up")
         seconds = time.monotonic() - began
+        different = int(str(client.command("SELECT uniqExact(event_id) FROM inferences")))
         stored = rows()
     return Outcome(
         {"events": events, "records_of": records_of},
@@ -56,7 +57,8 @@ def run(say: Say, *, events: int = EVENTS, records_of: int = 100) -> Outcome:
             "rss_growth_mb": most - warm,
             "lag_records_shown": lag,
             "lag_records": events / records_of,
-            "lost_events": _BEFORE + events - stored,
+            "missing_events": _BEFORE + events - different,
+            "repeated_events": stored - different,
             "catch_up_events_per_second": events / seconds,
         },
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import sys
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 import click
 
 from app import settings
+from app.cli.actor import who
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def erase(
     erasure = Erasure(erase_settings(settings.load(os.environ), wait_seconds), kind, identity, mentions=mentions)
     if not (yes or dry_run):
         click.confirm(f"Erase everything of this {kind}? It cannot be undone", abort=True)
-    report = erasure.run(f"cli:{_who()}", lambda line: click.echo(line, err=True), dry_run=dry_run)
+    report = erasure.run(f"cli:{who()}", lambda line: click.echo(line, err=True), dry_run=dry_run)
     click.echo(json.dumps(report.as_dict()) if as_json else as_text(report))
     sys.exit(0 if dry_run or report.complete else 1)
 
@@ -84,13 +84,6 @@ def _engine_files(loaded: Settings) -> Path | None:
     path = loaded.embedded_store.path
     here = url.hostname in _LOOPBACK and url.port == loaded.embedded_store.port
     return path.resolve() if here and path.is_dir() else None
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 COMMANDS: Final = (erase,)

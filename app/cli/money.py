@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import getpass
 import json
 import os
 import time
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from app import settings
+from app.cli.actor import who
 from inferwatch.clock import SystemClock
 from storage.errors import StorageError
 
@@ -83,7 +83,7 @@ def _audited(store: StoreSettings, scope: Scope) -> Iterator[dict[str, Any]]:
 
     days = f"from {scope.since or 'the first day'} to {scope.until or 'the last day'}"
     subject = f"models {scope.model}, {days}"
-    record = partial(audit.record, store, actor=f"cli:{getpass.getuser()}", action="reprice", subject=subject)
+    record = partial(audit.record, store, actor=f"cli:{who()}", action="reprice", subject=subject)
     record(outcome="started")
     details: dict[str, Any] = {}
     try:

@@ -62,7 +62,7 @@ def worker(role: str) -> None:
     """Run a stream processor.
 
     \b
-    enrich   decodes, prices, masks and embeds inferences; writes rows and measurements
+    enrich   decodes, prices, masks and embeds inferences, masks feedback; writes rows, rollups and measurements
     detect   watches measurements for drift and anomalies
     alert    evaluates rules, tells people, triggers retraining
     """

@@ -97,10 +97,13 @@ def from_values(name: str, datatype: str, shape: Sequence[int], data: object) ->
 
 
 def summarise(tensor: Tensor) -> TensorSummary:
-    """Return shape and moments; the moments are over finite values, `deviation` is that of the population."""
+    """Return shape and moments; the moments are over finite values, `deviation` is that of the population.
+
+    A single number has none: they would be the number itself, which is content.
+    """
     count = math.prod(tensor.shape)
     known = TensorSummary(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape, count=count)
-    if tensor.values is None or tensor.values.size == 0:
+    if tensor.values is None or tensor.values.size <= 1:
         return known
     values = tensor.values.astype(np.float64)
     finite = values[np.isfinite(values)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ NAMES: Final = (
 """What is found in them is masked, but not counted: names come from applications, and from the paths of requests."""
 IDENTITY: Final = ("service", "team", "conversation_id", "prompt_name")
 DEFAULT_ENVIRONMENT: Final = "default"
+_MOMENTS: Final = frozenset(("mean", "deviation", "minimum", "maximum"))
 _FEW: Final = 256
 """Different names in a batch, up to which each is looked at once however often it is there."""
 
@@ -91,7 +93,7 @@ class Masker:
             for place in ("input", "output")
         }
         texts["parameters"] = self._trees(fields["parameters"], "parameters", hits, unreadable)
-        texts["error_message"] = self._errors(fields["error_message"], hits)
+        texts["error_message"] = self._errors(fields["error_message"], most, hits)
         return Masked(
             names,
             texts,
@@ -152,12 +154,12 @@ class Masker:
                 unreadable.add(at)
         return encoded
 
-    def _errors(self, given: Sequence[str | None], hits: dict[int, Hits]) -> list[bytes]:
+    def _errors(self, given: Sequence[str | None], most: int, hits: dict[int, Hits]) -> list[bytes]:
         texts = [(text or "").encode() for text in given]
         if any(texts):
             for at, hint in self._suspected([_encode(text) if text else b"" for text in given]):
                 texts[at] = self._tree.text(given[at] or "", hint, "error", hits[at]).encode()
-        return texts
+        return [text if len(text) <= most else text.decode()[:most].encode() for text in texts]
 
     def _attributes(self, given: Sequence[dict[str, str]], hits: dict[int, Hits]) -> list[dict[str, str]]:
         masked = list(given)
@@ -175,17 +177,27 @@ class Masker:
     ) -> list[bytes]:
         if not (any(given) or any(made)):
             return [b""] * len(given)
-        return [
-            _encode({"input": self._tensor_names(before), "output": self._tensor_names(after)})
-            if before or after
-            else b""
+        named = [
+            {"input": self._tensor_names(before), "output": self._tensor_names(after)} if before or after else {}
             for before, after in zip(given, made, strict=True)
         ]
+        encoded = _encoded(named, set())
+        for at, _ in self._suspected(encoded):
+            encoded[at] = _encode({side: self._moments(tensors) for side, tensors in named[at].items()})
+        return encoded
+
+    def _moments(self, tensors: list[TensorSummary]) -> list[dict[str, Any]]:
+        """Return summaries without numbers that are personal by themselves; the largest is one that was there."""
+        plain: list[dict[str, Any]] = msgspec.to_builtins(tensors)
+        for one in plain:
+            for name in _MOMENTS & one.keys():
+                one[name] = self._tree.number(one[name], "tensors", Hits())
+        return plain
 
     def _tensor_names(self, tensors: tuple[TensorSummary, ...]) -> list[TensorSummary]:
         names = self._names([name for tensor in tensors for name in (tensor.name, tensor.datatype)]).to_pylist()
         return [
-            msgspec.structs.replace(tensor, name=name, datatype=datatype)
+            msgspec.structs.replace(tensor, name=name, datatype=datatype, **_nothing_of_one(tensor))
             for tensor, name, datatype in zip(tensors, names[::2], names[1::2], strict=True)
         ]
 
@@ -197,6 +209,12 @@ class Masker:
 def keyed_hash(who: str | None, secret: bytes) -> str:
     """Return the keyed hash that stands for a person (HMAC-SHA256, 128 bits of it), or "" for none."""
     return hmac.digest(secret, who.encode(), hashlib.sha256).hex()[:32] if who else ""
+
+
+def _nothing_of_one(tensor: TensorSummary) -> dict[str, None]:
+    """The moments of a single number are the number: that is content, and no summary of it."""
+    count = math.prod(tensor.shape) if tensor.count is None else tensor.count
+    return {} if count > 1 else dict.fromkeys(_MOMENTS)
 
 
 def texts_of(column: pa.Array) -> list[str]:

@@ -80,9 +80,10 @@ class TreeMasker:
         def text(value: str) -> str:
             return self.text(value, hints, place, hits)
 
-        return _walk(value, text, lambda number: self._number(number, place, hits))
+        return _walk(value, text, lambda number: self.number(number, place, hits))
 
-    def _number(self, number: int | float, place: str, hits: Hits) -> Any:
+    def number(self, number: int | float, place: str, hits: Hits) -> Any:
+        """Return a number, or what it is where it is personal by itself."""
         # An encoder may write an integer as a float, `4111111111111111.0`.
         if abs(number) < _SHORTEST_NUMBER or not (isinstance(number, int) or number.is_integer()):
             return number

@@ -28,7 +28,11 @@ LARGEST_COMPONENT: Final = 1e6
 
 _TIMES: Final = ("time_to_first_token", "queue_time", "compute_time")
 _TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_creation_tokens", "reasoning_tokens")
-_SHORT: Final = ("environment", "service", "team", "request_model", "response_model", "model_version")
+_SHORT: Final = (
+    *("environment", "service", "team", "user", "operation", "provider", "request_model", "response_model"),
+    *("model_version", "prompt_name", "prompt_version", "error_type", "trace_id", "span_id", "parent_span_id"),
+    *("conversation_id", "response_id"),
+)
 _SHA256: Final = re.compile("[0-9a-fA-F]{64}")
 _UUID_TEXT: Final = 36
 _DASHES: Final = (8, 13, 18, 23)
@@ -44,7 +48,8 @@ def suspects(fields: Fields, now: float, past_days: float, future_seconds: float
     found = numbers | ids_suspect(fields["event_id"])
     for name in _SHORT:
         lengths = pc.utf8_length(pa.array(fields[name], pa.string()))
-        found |= np.asarray(lengths.fill_null(0)) > MOST_NAME_CHARACTERS
+        if lengths.null_count < fields.size:
+            found |= np.asarray(lengths.fill_null(0)) > MOST_NAME_CHARACTERS
     found |= np.fromiter((not (a or b) for a, b in zip(fields["response_model"], fields["request_model"], strict=True)),
                          np.bool_, fields.size)  # fmt: skip
     found |= np.fromiter(map(len, fields["attributes"]), np.int64, fields.size) > MOST_ATTRIBUTES

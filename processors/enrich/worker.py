@@ -22,8 +22,8 @@ import asyncio
 import datetime as dt
 import functools
 import itertools
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -52,7 +52,7 @@ _REMEMBERED: Final = 1_000
 _FEWEST: Final = 200
 PART_EVENTS: Final = 8_000
 PART_BYTES: Final = 16 << 20
-"""What goes through the pipeline at once, unless a single record is larger: it bounds memory."""
+"""What goes through the pipeline at once, unless a single record is larger."""
 
 
 class EnrichStep:
@@ -114,14 +114,14 @@ class EnrichStep:
         if self._interrupted.is_set():
             raise Interrupted("Processing a batch")
         stored = await self._stored_positions()
-        fresh = [
-            SourceRecord(record.partition, record.offset, record.value)
+        fresh = {
+            (record.partition, record.offset): SourceRecord(record.partition, record.offset, record.value)
             for record in records
             if record.offset > stored.get(record.partition, -1)
-        ]
+        }
         storing: asyncio.Task[None] | None = None
         try:
-            for part in parts(fresh):
+            for part in parts(fresh.values()):
                 if self._interrupted.is_set():
                     raise Interrupted("Processing a batch")
                 batch = await asyncio.to_thread(self._pipeline.enrich, part, self._clock.now())
@@ -163,12 +163,12 @@ class EnrichStep:
         return (await until_it_works("Writing inferences", append, self._interrupted)).position
 
     def _check_poison(self, batch: Batch) -> None:
-        if batch.dead:
-            good = [(batch.decoded.position(at), True) for at in range(batch.size)]
-            outcomes = sorted([*good, *((letter.position, False) for letter in batch.dead)])
-            self._outcomes.extend(fine for _, fine in outcomes)
-        else:
-            self._outcomes.extend([True] * min(batch.size, _REMEMBERED))
+        # By the record: one of a thousand broken lines says no more about what is upstream than one of a single line.
+        records = batch.decoded.records
+        good = np.bincount(batch.decoded.record_of, minlength=len(records)).tolist()
+        dead = Counter((letter.position.partition, letter.position.offset) for letter in batch.dead)
+        for record, fine in zip(records, good, strict=True):
+            self._outcomes.append(fine >= dead[record.partition, record.offset])
         invalid = self._outcomes.count(False)
         if len(self._outcomes) >= _FEWEST and invalid > self._settings.poison_limit * len(self._outcomes):
             share = invalid / len(self._outcomes)
@@ -176,7 +176,7 @@ class EnrichStep:
             raise TooMuchPoison(share, len(self._outcomes), self._settings.poison_limit, reason)
 
 
-def parts(records: Sequence[SourceRecord]) -> Iterator[list[SourceRecord]]:
+def parts(records: Iterable[SourceRecord]) -> Iterator[list[SourceRecord]]:
     """Yield records, each partition's together and in order, a part at a time."""
     part: list[SourceRecord] = []
     events = size = 0

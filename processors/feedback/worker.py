@@ -20,7 +20,7 @@ from inferwatch import topics
 from inferwatch.clock import Clock
 from processors.dead_letters import dead_letter
 from processors.enrich.decode import SourceRecord
-from processors.enrich.worker import PATIENCE
+from processors.enrich.worker import PATIENCE, parts
 from processors.errors import Interrupted
 from processors.feedback.rows import Given, read, rows_of
 from processors.producer import RecordProducer
@@ -86,13 +86,17 @@ class FeedbackStep:
             positions = functools.partial(asyncio.to_thread, self._sink.positions, "feedback", self._topic_id)
             self._stored = await until_it_works("Reading how far the store is", positions, self._interrupted)
         stored = self._stored
-        fresh = [
-            SourceRecord(record.partition, record.offset, record.value)
-            for record in sorted(records, key=lambda record: (record.partition, record.offset))
+        fresh = {
+            (record.partition, record.offset): SourceRecord(record.partition, record.offset, record.value)
+            for record in records
             if record.offset > stored.get(record.partition, -1)
-        ]
+        }
+        for part in parts(fresh.values()):
+            await self._process_part(part, stored)
+
+    async def _process_part(self, records: Sequence[SourceRecord], stored: dict[int, int]) -> None:
         bounds = (self._clock.now(), self._settings.past_days, self._settings.future_seconds)
-        good, dead = read(fresh, *bounds)
+        good, dead = await asyncio.to_thread(read, records, *bounds)
         letters = [
             dead_letter(letter.value, letter.reason, topics.FEEDBACK, at.partition, at.offset, at.index,
                         topic_id=self._topic_id)

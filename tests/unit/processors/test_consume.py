@@ -243,3 +243,26 @@ async def test_four_consumers_that_cannot_finish_stop_in_less_than_eight_seconds
         await stop()
     assert len(waited) == 4
     assert sum(waited) < 8
+
+
+async def test_a_step_that_is_never_idle_is_ticked_between_batches() -> None:
+    app: App
+
+    class Busy(Scripted):
+        """Is busy whenever the timer fires."""
+
+        ticked = 0
+
+        async def process(self, records: Sequence[Record]) -> bool:
+            await app.tick()
+            return await super().process(records)
+
+        async def tick(self) -> bool:
+            self.ticked += 1
+            return True
+
+    stream, step = Stream([1], [2], [3]), Busy(False, False, False)
+    app = attached(step)
+    await app.consume(stream)
+    assert step.ticked == 3
+    assert stream.acknowledged == [1, 2, 3]

@@ -236,3 +236,16 @@ def test_text_that_is_said_to_be_cut_is_still_not_stored_beyond_the_most() -> No
     found = row(event(input_messages=said, truncated=Truncation(input_characters=10**6)))
     assert len(_stored(found)) == MOST_TEXT_CHARACTERS
     assert (found["truncated"], found["input_characters"], found["output_characters"]) == (True, 10**6, 0)
+
+
+@pytest.mark.parametrize("count", [1, None], ids=["counted", "by its shape"])
+def test_the_moments_of_a_single_number_are_its_content_and_not_kept(count: int | None) -> None:
+    card = TensorSummary(name="x", datatype="FP64", shape=(1,), count=count, mean=4111111111111111.0, maximum=7.0)
+    (stored,) = rows(enriched(event(input_tensors=(card,))))
+    assert json.loads(stored["tensors"])["input"][0].keys() & {"mean", "maximum", "minimum", "deviation"} == set()
+
+
+def test_the_largest_number_of_a_tensor_is_masked_where_it_is_personal() -> None:
+    cards = TensorSummary(name="x", datatype="FP64", shape=(2,), count=2, maximum=4111111111111111.0)
+    (stored,) = rows(enriched(event(input_tensors=(cards,))))
+    assert json.loads(stored["tensors"])["input"][0]["maximum"] == "<CREDIT_CARD>"

@@ -127,8 +127,8 @@ def test_shared_memory_has_no_content_and_does_not_shift_the_others() -> None:
     message = pb.ModelInferRequest(model_name="m")
     shared = message.inputs.add(name="a", datatype="FP32", shape=[4])
     shared.parameters["shared_memory_region"].string_param = "region"
-    message.inputs.add(name="b", datatype="FP32", shape=[1])
-    message.raw_input_contents.append(np.array([7], "<f4").tobytes())
+    message.inputs.add(name="b", datatype="FP32", shape=[2])
+    message.raw_input_contents.append(np.array([7, 7], "<f4").tobytes())
     event = parse(exchange("ModelInfer", message.SerializeToString(), []), DEFAULTS)
     assert event.content_unavailable
     assert [(item.name, item.mean) for item in event.input_tensors] == [("a", None), ("b", 7.0)]
