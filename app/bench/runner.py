@@ -22,6 +22,24 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
             "records_of": "Only one worker, on Kafka records of this many events.",
         },
     ),
+    "queries": Benchmark(
+        "how long each question takes over millions of inferences",
+        "app.bench.queries",
+        {
+            "rows": "How many inferences; 20,000,000 unless told.",
+            "runs": "How often each is asked; 20 unless told.",
+        },
+    ),
+    "codecs": Benchmark(
+        "bytes and processor time of each codec, column by column",
+        "app.bench.codecs",
+        {"rows": "How many rows; 1,000,000 unless told."},
+    ),
+    "index-cost": Benchmark(
+        "what the indexes cost writers",
+        "app.bench.index_cost",
+        {"rows": "How many rows; 200,000 unless told."},
+    ),
     "pressure": Benchmark(
         "the memory of an enrich worker whose store is away while traffic goes on",
         "app.bench.pressure",

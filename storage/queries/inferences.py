@@ -18,9 +18,12 @@ from storage.queries.statement import Where, of_inferences, select
 
 PREVIEW_CHARACTERS: Final = 160
 
-# What matches often is found in the last minutes; what matches rarely takes few questions more than one.
+# What matches often is found in the last minutes; what matches rarely takes few questions more than one. A question
+# with text looks words up anew each time, so there are fewer of those.
 _FIRST_PIECE: Final = timedelta(minutes=5)
 _GROWTH: Final = 12
+_FIRST_PIECE_OF_TEXT: Final = timedelta(hours=1)
+_GROWTH_OF_TEXT: Final = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +157,8 @@ def inferences(
     """Return a page of inferences, newest first. Pages do not shift while new ones arrive."""
     left = range if after is None else _up_to(range, after)
     found: list[dict[str, Any]] = []
-    for piece in left.newest_first(_FIRST_PIECE, _GROWTH) if left is not None else ():
+    pieces = (_FIRST_PIECE_OF_TEXT, _GROWTH_OF_TEXT) if filters.text else (_FIRST_PIECE, _GROWTH)
+    for piece in left.newest_first(*pieces) if left is not None else ():
         found += _newest(reader, piece, filters, limit + 1 - len(found), after)
         if len(found) > limit:
             break

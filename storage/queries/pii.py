@@ -24,7 +24,8 @@ class PiiCount:
 
 def pii_by_type(reader: Reader, range: TimeRange, filters: Filters = ANY) -> list[PiiCount]:
     """Return hits by type and place, most first."""
-    source, where = _source(range, filters)
+    rolled = answers_all(filters, _COLUMNS) and fits(range, None) and range.start >= reader.kept(range.start).hours
+    source, where = _rollup(range, filters) if rolled else _rows(range, filters)
     found = {
         "entity_type": "t.entity_type",
         "place": "t.place",
@@ -36,9 +37,11 @@ def pii_by_type(reader: Reader, range: TimeRange, filters: Filters = ANY) -> lis
     return [PiiCount(row["entity_type"], row["place"], int(row["hits"]), int(row["inferences"])) for row in rows]
 
 
-def _source(range: TimeRange, filters: Filters) -> tuple[str, Where]:
-    if answers_all(filters, _COLUMNS) and fits(range, None):
-        return "pii_hits", of_rollup("t.bucket", range, filters, _COLUMNS)
+def _rollup(range: TimeRange, filters: Filters) -> tuple[str, Where]:
+    return "pii_hits", of_rollup("t.bucket", range, filters, _COLUMNS)
+
+
+def _rows(range: TimeRange, filters: Filters) -> tuple[str, Where]:
     where = of_inferences(range, filters)
     hits = select({"hit": "arrayJoin(t.pii)"}, "inferences", where.add("notEmpty(t.pii)"))
     columns = {"entity_type": "t.hit.1", "place": "t.hit.2", "hits": "t.hit.3", "inferences": "1"}

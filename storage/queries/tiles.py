@@ -19,10 +19,15 @@ MINUTE: Final = timedelta(minutes=1)
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
 
-MINUTES_KEPT: Final = timedelta(days=29)
-"""For how long `metrics_1m` surely has minutes; those before are counted from rows, which stay longer."""
-
 Source = Literal["inferences", "metrics_1m", "metrics_1h"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The oldest moments from which minutes, and hours, are surely still there."""
+
+    minutes: datetime
+    hours: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +39,10 @@ class Tile:
     range: TimeRange
 
 
-def tiles(range: TimeRange, step: timedelta | None, now: datetime) -> list[Tile]:
-    """Return tiles that lie in a range side by side, none longer than a step may be; a total has no step.
+def tiles(range: TimeRange, step: timedelta | None, kept: Kept) -> list[Tile]:
+    """Return tiles that lie in a range side by side, none of a longer unit than a step may be; a total has no step.
+
+    What rollups no longer keep is counted from rows, which may have stayed longer.
 
     Raises:
         ValueError: the range or the step is not of whole minutes.
@@ -43,7 +50,7 @@ def tiles(range: TimeRange, step: timedelta | None, now: datetime) -> list[Tile]
     if not fits(range, step):
         raise ValueError(f"Not whole minutes: {range.start} to {range.end} in steps of {step}")
     units = [unit for unit in (DAY, HOUR, MINUTE) if step is None or step % unit == timedelta(0)]
-    return sorted(_tiles(range, units, now - MINUTES_KEPT), key=lambda tile: tile.range.start)
+    return sorted(_tiles(range, units, kept), key=lambda tile: tile.range.start)
 
 
 def fits(range: TimeRange, step: timedelta | None) -> bool:
@@ -51,27 +58,25 @@ def fits(range: TimeRange, step: timedelta | None) -> bool:
     return range.on_whole(MINUTE) and (step is None or step % MINUTE == timedelta(0))
 
 
-def _tiles(range: TimeRange, units: Sequence[timedelta], oldest_minute: datetime) -> Iterator[Tile]:
+def _tiles(range: TimeRange, units: Sequence[timedelta], kept: Kept) -> Iterator[Tile]:
     unit, *finer = units
     start, end = _up(range.start, unit), floor(range.end, unit)
     if start < end:
-        yield _tile(TimeRange(start, end), unit, oldest_minute)
+        yield _tile(TimeRange(start, end), unit, kept)
         rest = [(range.start, start), (end, range.end)]
     else:
         rest = [(range.start, range.end)]
     for since, until in rest:
         if since < until:
-            yield from _tiles(TimeRange(since, until), finer, oldest_minute)
+            yield from _tiles(TimeRange(since, until), finer, kept)
 
 
-def _tile(range: TimeRange, unit: timedelta, oldest_minute: datetime) -> Tile:
-    if unit == DAY:
-        return Tile("metrics_1h", "toStartOfDay(t.bucket)", range)
-    if unit == HOUR:
-        return Tile("metrics_1h", "t.bucket", range)
-    if range.start < oldest_minute:
+def _tile(range: TimeRange, unit: timedelta, kept: Kept) -> Tile:
+    if range.start < (kept.minutes if unit == MINUTE else kept.hours):
         return Tile("inferences", "t.started_at", range)
-    return Tile("metrics_1m", "t.bucket", range)
+    if unit == MINUTE:
+        return Tile("metrics_1m", "t.bucket", range)
+    return Tile("metrics_1h", "t.bucket" if unit == HOUR else "toStartOfDay(t.bucket)", range)
 
 
 def _up(moment: datetime, unit: timedelta) -> datetime:

@@ -139,7 +139,7 @@ def _rows(
     where = Where() if step is None else Where().bind(step=micros(step) // 1_000_000)
     rest = f"GROUP BY {group} {rest}" if group else rest
     if answers_all(filters) and by not in _OF_ROWS_ALONE and fits(range, step):
-        source = parts(tiles(range, step, reader.now()), filters, group, by, where)
+        source = parts(tiles(range, step, reader.kept(range.start)), filters, group, by, where)
         columns = ({group: f"t.{group}"} if group else {}) | OF_PARTS
         return reader.rows(select(columns, source, None, rest), where.parameters)
     columns = ({group: by.replace("{time}", "t.started_at")} if group else {}) | OF_ROWS

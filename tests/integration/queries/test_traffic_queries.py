@@ -24,7 +24,7 @@ from storage.queries import (
 )
 from storage.queries.figures import parts
 from storage.queries.statement import Where
-from storage.queries.tiles import tiles
+from storage.queries.tiles import Kept, tiles
 from storage.sink import ClickHouseSink
 from tests.support import store_rows
 
@@ -126,16 +126,19 @@ def test_every_way_to_put_a_range_together_says_what_rows_say(reader: Reader, si
         assert added([group.traffic for group in breakdown(reader, range, "service")]) == figures(found)
 
 
-def test_minutes_that_are_gone_are_counted_from_rows(
+def test_what_rollups_no_longer_keep_is_counted_from_rows(
     reader: Reader, rows: list[dict[str, Any]], settings: StoreSettings
 ) -> None:
-    in_a_month = replace(reader, now=lambda: NOW + timedelta(days=31))
-    before = totals(reader, HOUR)
+    before, hits = totals(reader, HOUR), pii_by_type(reader, HOUR)
     with closing(connect(settings)) as client:
-        client.command("TRUNCATE TABLE metrics_1m")
-    assert figures(totals(in_a_month, HOUR)) == figures(before)
-    points = series(in_a_month, HOUR, MINUTE)
-    assert added([point.traffic for point in points]) == figures(before)
+        for table, days in (("metrics_1m", 5), ("metrics_1h", 6), ("pii_hits", 6)):
+            client.command(f"ALTER TABLE {table} MODIFY TTL bucket + toIntervalDay({days}) WHERE environment != ''")
+            client.command(f"TRUNCATE TABLE {table}")
+    a_week_later = replace(reader, now=lambda: NOW + timedelta(days=7))
+    assert figures(totals(a_week_later, HOUR)) == figures(before)
+    assert added([point.traffic for point in series(a_week_later, HOUR, MINUTE)]) == figures(before)
+    assert pii_by_type(a_week_later, HOUR) == hits
+    assert totals(replace(reader, now=lambda: NOW + timedelta(days=4)), HOUR).requests == 0
 
 
 def test_days_and_hours_are_answered_from_projections(reader: Reader, rows: list[dict[str, Any]]) -> None:
@@ -145,7 +148,7 @@ def test_days_and_hours_are_answered_from_projections(reader: Reader, rows: list
     ):
         where = Where().bind(step=3_600)
         by = "intDiv(toInt64(toUnixTimestamp({time})), {step:Int64}) * {step:Int64}" if step else ""
-        source = parts(tiles(range, step, NOW), Filters(), "at" if step else "", by, where)
+        source = parts(tiles(range, step, Kept(range.start, range.start)), Filters(), "at" if step else "", by, where)
         plan = reader.client.query(f"EXPLAIN projections = 1 SELECT * FROM {source}", where.parameters).result_rows
         assert any(projection in line for (line,) in plan), plan
 
