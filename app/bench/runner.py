@@ -13,6 +13,11 @@ from app.bench.result import Benchmark, Result, Say, machine
 
 BENCHMARKS: Final[dict[str, Benchmark]] = {
     "end-to-end": Benchmark("the whole path, from prompt to message, as the demo plays it", "app.bench.end_to_end"),
+    "faults": Benchmark(
+        "what is lost or counted twice when workers, store and broker are killed while events flow",
+        "app.bench.faults",
+        {"kills": "How often an enrich worker is killed; 60 unless told.", "seed": "Of traffic and moments; 1."},
+    ),
     "install": Benchmark("what the SDK costs an application: packages and import time", "app.bench.install"),
     "pipeline": Benchmark(
         "the enrich worker between a real broker and the real engine, beside the floor",

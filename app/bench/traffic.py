@@ -21,6 +21,18 @@ _SYLLABLES: Final = (
     *("ba", "ce", "di", "fo", "gu", "ha", "je", "ki", "lo", "mu", "na", "pe", "ri", "so", "tu", "va", "we", "xi"),
     *("tion", "ment", "ing", "er", "al", "ous", "ity", "ness", "able", "est"),
 )
+_APPLICATIONS: Final = tuple(
+    (*application, *prompt)
+    for application in (
+        ("assistant", "support", "smollm2"),
+        ("search", "growth", "llama-3.1-8b"),
+        ("mail", "support", "smollm2"),
+        ("reports", "risk", "llama-3.1-8b"),
+        ("moderation", "platform", "smollm2-chat"),
+    )
+    for prompt in (("answer", "7"), ("answer", "8"), ("summarise", "3"))
+)
+_SHARES: Final = tuple(1 / rank for rank in range(1, len(_APPLICATIONS) + 1))
 _NUMBERS: Final = ("in {0} days", "for {1}.{0:02d} EUR", "order {1}", "at {2:02d}:{0:02d}", "on 2026-0{3}-{2:02d}",
                    "version {3}.{0}.{2}", "{0} %", "about {1} units")  # fmt: skip
 
@@ -61,6 +73,7 @@ def _event(rng: random.Random, words: list[str], weights: list[float]) -> Infere
     if rng.random() < PII_SHARE:
         asked = _with(asked, rng.choice(_VALUES)(rng), rng)
     duration = rng.lognormvariate(-0.2, 0.6)
+    service, team, model, prompt, version = rng.choices(_APPLICATIONS, _SHARES)[0]
     return InferenceEvent(
         event_id=_ID,
         started_at=1.5,
@@ -69,14 +82,14 @@ def _event(rng: random.Random, words: list[str], weights: list[float]) -> Infere
         trace_id=_TRACE,
         span_id=f"{rng.getrandbits(64):016x}",
         conversation_id=str(uuid.UUID(int=rng.getrandbits(128), version=4)),
-        service=rng.choice(("assistant", "search", "mail")),
         environment=rng.choices(("production", "staging"), (9, 1))[0],
-        team=rng.choice(("support", "growth", "platform", "risk")),
         user=f"user-{rng.randrange(5_000)}",
-        request_model=rng.choice(("smollm2", "smollm2-chat", "llama-3.1-8b")),
-        model_version=rng.choice(("1", "2")),
-        prompt_name=rng.choice(("answer", "summarise", "classify")),
-        prompt_version=rng.choice(("3", "4")),
+        service=service,
+        team=team,
+        request_model=model,
+        model_version="2",
+        prompt_name=prompt,
+        prompt_version=version,
         parameters={"temperature": 0.7, "max_tokens": 256},
         stream=True,
         time_to_first_token=duration * rng.uniform(0.05, 0.4),

@@ -50,8 +50,8 @@ PATIENCE: Final = 1.0
 """Seconds that a batch in progress has when partitions are taken away; a store that answers needs less."""
 _REMEMBERED: Final = 1_000
 _FEWEST: Final = 200
-PART_EVENTS: Final = 8_000
-PART_BYTES: Final = 16 << 20
+PART_EVENTS: Final = 20_000
+PART_BYTES: Final = 32 << 20
 """What goes through the pipeline at once, unless a single record is larger."""
 
 
