@@ -31,6 +31,11 @@ from tests.support.workers import Worker, variables_for
 SESSION_SECONDS: Final = 2.0
 STOP_SECONDS: Final = 5.0
 
+_STORED: Final = "SELECT source_partition, max(source_offset) FROM inferences GROUP BY ALL ORDER BY ALL"
+_MARKS: Final = (
+    "SELECT mark_partition, max(mark_offset) FROM metrics_1m WHERE environment = '' GROUP BY ALL ORDER BY ALL"
+)
+
 
 @dataclass
 class World:
@@ -51,6 +56,7 @@ class World:
             self.store,
             self.folder,
             INFERWATCH_PRICE_BOOK=str(self.folder / "prices.yaml"),
+            INFERWATCH_KAFKA_PARTITIONS=str(self.kafka.partitions),
             INFERWATCH_KAFKA_SESSION_SECONDS=str(SESSION_SECONDS),
             INFERWATCH_LOG_LEVEL="WARNING",
             **({} if url is None else {"INFERWATCH_CLICKHOUSE_URL": url}),
@@ -77,15 +83,25 @@ class World:
 
     def end(self) -> None:
         """Leave no worker behind."""
-        for worker in self.workers:
-            if worker.process is not None and worker.process.poll() is None:
-                worker.end(signal.SIGKILL)
+        for worker in self.running():
+            worker.end(signal.SIGKILL)
+
+    def running(self) -> list[Worker]:
+        """Return the workers that run."""
+        return [worker for worker in self.workers if worker.process is not None and worker.process.poll() is None]
 
     def partitions(self, worker: Worker) -> int:
-        """Return how many partitions of the inferences a worker has."""
-        with urlopen(f"http://127.0.0.1:{worker.port}/healthz", timeout=5) as response:
-            names = json.load(response)["partitions"]
+        """Return how many partitions of the inferences a worker has; 0 where it does not answer."""
+        try:
+            with urlopen(f"http://127.0.0.1:{worker.port}/healthz", timeout=5) as response:
+                names = json.load(response)["partitions"]
+        except OSError:
+            return 0
         return sum(name.startswith(f"{topics.INFERENCES}-") for name in names)
+
+    def wait_for_log(self, worker: Worker, text: str, since: int = 0) -> None:
+        """Wait until a worker says something, after so many characters that it said before."""
+        wait_for(lambda: text in worker.log.read_text(errors="replace")[since:], f"{text!r} in {worker.log}")
 
     def rows(self) -> int:
         """Return how many rows there are."""
@@ -136,15 +152,21 @@ class World:
         try:
             wait_for(done, f"{least} to be stored and counted")
         except AssertionError as error:
-            raise AssertionError(f"{error}; there are {found}, and {behind(self.kafka)} records wait") from error
+            marks = client.query(_MARKS).result_rows
+            stored = client.query(_STORED).result_rows
+            left = behind(self.kafka)
+            raise AssertionError(
+                f"{error}: {found}, {left} records left, marks {marks}, rows up to {stored}"
+            ) from error
 
     def _told(self, worker: Worker) -> str:
         return worker.log.read_text(errors="replace")[-4000:]
 
 
-def made_world(kafka: RunningKafka, store: RunningStore, folder: Path) -> Iterator[World]:
+@contextmanager
+def made_world(kafka: RunningKafka, store: RunningStore, folder: Path, partitions: int = 4) -> Iterator[World]:
     """A broker and a store, with empty topics and an empty database; at the end no worker is left."""
-    settings = KafkaSettings(bootstrap_servers=kafka.bootstrap)
+    settings = KafkaSettings(bootstrap_servers=kafka.bootstrap, partitions=partitions)
     without_topics(settings, *topics.ALL)
     ensure_topics(settings)
     database = StoreSettings(url=store.url, database=f"faults_{uuid.uuid4().hex}")

@@ -29,4 +29,5 @@ def mortal_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSt
 @pytest.fixture
 def world(mortal_kafka: RunningKafka, mortal_store: RunningStore, tmp_path: Path) -> Iterator[World]:
     """Empty topics and an empty database."""
-    yield from made_world(mortal_kafka, mortal_store, tmp_path)
+    with made_world(mortal_kafka, mortal_store, tmp_path) as made:
+        yield made

@@ -13,7 +13,6 @@ import pytest
 from tests.support.clickhouse import running_store
 from tests.support.kafka import RunningKafka
 from tests.support.ledger import World, made_world
-from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(600)
 DISK_MEGABYTES: Final = 400
@@ -22,7 +21,8 @@ DISK_MEGABYTES: Final = 400
 @pytest.fixture(scope="module")
 def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A file system of its own, in memory."""
-    folder = tmp_path_factory.mktemp("disk")
+    folder = tmp_path_factory.mktemp("disk") / "data"
+    folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MEGABYTES}m", "tmpfs", str(folder)]
     done = subprocess.run(mount, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -34,8 +34,8 @@ def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def cramped(mortal_kafka: RunningKafka, small_disk: Path, tmp_path: Path) -> Iterator[World]:
     """A store on the small disk."""
-    with running_store(small_disk / "data") as store:
-        yield from made_world(mortal_kafka, store, tmp_path)
+    with running_store(small_disk) as store, made_world(mortal_kafka, store, tmp_path) as made:
+        yield made
 
 
 def test_a_disk_that_is_full_is_waited_for(cramped: World, small_disk: Path) -> None:
@@ -45,8 +45,8 @@ def test_a_disk_that_is_full_is_waited_for(cramped: World, small_disk: Path) -> 
             cramped.wait_for_rows()
             with _filled(small_disk):
                 told = len(worker.log.read_text())
-                wait_for(lambda since=told: "trying again" in worker.log.read_text()[since:], "the worker to notice")
-                if leaving.process.poll() is None:
+                cramped.wait_for_log(worker, "trying again", told)
+                if leaving in cramped.running():
                     cramped.stop(leaving)
         cramped.balance(traffic.finish())
         cramped.stop(worker)
@@ -74,7 +74,7 @@ def test_a_disk_that_has_to_keep_some_room_is_waited_for(world: World) -> None:
                 setting = "min_free_disk_bytes_to_perform_insert"
                 client.command(f"ALTER TABLE {table} MODIFY SETTING {setting} = {1 << 60}")
                 told = len(worker.log.read_text())
-                wait_for(lambda since=told: "NOT_ENOUGH_SPACE" in worker.log.read_text()[since:], "no room")
+                world.wait_for_log(worker, "Could not perform insert", told)
                 client.command(f"ALTER TABLE {table} RESET SETTING {setting}")
                 world.wait_for_rows()
         world.balance(traffic.finish())

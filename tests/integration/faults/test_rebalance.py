@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.support.ledger import World
+from tests.support.clickhouse import RunningStore
+from tests.support.kafka import RunningKafka
+from tests.support.ledger import World, made_world
 from tests.support.workers import Worker
 
 pytestmark = pytest.mark.timeout(600)
 
 
-def test_workers_that_join_and_leave_lose_and_repeat_nothing(world: World) -> None:
-    rng = random.Random(31)
+@pytest.fixture
+def wide(mortal_kafka: RunningKafka, mortal_store: RunningStore, tmp_path: Path) -> Iterator[World]:
+    """Of four partitions Faust gives the third worker none: each may have ⌈4 / 3⌉, and the first two keep theirs."""
+    with made_world(mortal_kafka, mortal_store, tmp_path, partitions=6) as made:
+        yield made
+
+
+def test_workers_that_join_and_leave_lose_and_repeat_nothing(wide: World) -> None:
+    world, rng = wide, random.Random(31)
     with world.traffic(seed=8, records_per_second=30) as traffic:
         workers = [world.start_worker()]
         for _ in range(3):

@@ -9,7 +9,6 @@ import pytest
 
 from tests.support.faulty_store import Kind, faulty_store
 from tests.support.ledger import World
-from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(600)
 AWAY_SECONDS: Final = 15.0
@@ -54,7 +53,7 @@ def test_a_store_that_is_away_is_waited_for_and_a_worker_that_waits_stops_soon(w
             proxy.refuse()
         back.start()
         before = world.rows()
-        wait_for(lambda: "trying again" in leaving.log.read_text(), "the worker to notice")
+        world.wait_for_log(leaving, "trying again")
         world.stop(leaving)
         back.join()
         assert world.rows() <= before + 1, "the store was not away"

@@ -36,10 +36,7 @@ def test_a_worker_that_froze_counts_nothing_twice_when_it_wakes_up(world: World)
             fault.release()
             _signal(frozen, signal.SIGCONT)
             fault.wait_over()
-            wait_for(
-                lambda worker=frozen: 0 < world.partitions(worker) < world.kafka.partitions,
-                "the frozen worker to have its share again",
-            )
+            _wait_until_it_has_its_share(world, frozen)
         world.balance(traffic.finish())
         for worker in workers.values():
             world.stop(worker)
@@ -65,6 +62,10 @@ def _wait_until_all_is_taken_over(world: World, worker: Worker) -> None:
             lambda: all(a > b for a, b in zip(client.query(sql).result_columns[0], before, strict=True)),
             "rows of every partition",
         )
+
+
+def _wait_until_it_has_its_share(world: World, worker: Worker) -> None:
+    wait_for(lambda: 0 < world.partitions(worker) < world.kafka.partitions, "the frozen worker to have its share again")
 
 
 def _signal(worker: Worker, number: signal.Signals) -> None:
