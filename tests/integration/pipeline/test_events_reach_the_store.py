@@ -7,6 +7,7 @@ import signal
 import time
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -64,6 +65,10 @@ def dead_letters(bootstrap: str, count: int) -> list[tuple[bytes, dict[str, str]
     return found
 
 
+def _is(client: Client, query: str, parameters: dict[str, str], expected: int) -> bool:
+    return int(str(client.command(query, parameters))) == expected
+
+
 def event_line(event_id: str, **fields: Any) -> bytes:
     event = {
         "event_id": event_id,
@@ -92,9 +97,10 @@ def test_what_the_sdk_mirrors_is_stored_once_and_masked(
     rows = stored(client, team)
     assert sorted(row[0] for row in rows) == sorted(ids)
     assert all("<EMAIL_ADDRESS>" in row[1] and "@" not in row[1] for row in rows)
+    counted = "SELECT sum(requests) FROM {table:Identifier} WHERE team = {team:String}"
     for table in ("metrics_1m", "metrics_1h"):
-        counted = f"SELECT sum(requests) FROM {table} WHERE team = {{team:String}}"
-        wait_for(lambda sql=counted: int(str(client.command(sql, {"team": team}))) == 250, f"{table} to follow")
+        parameters = {"table": table, "team": team}
+        wait_for(partial(_is, client, counted, parameters, 250), f"{table} to follow")
 
 
 def test_a_malformed_event_becomes_a_dead_letter_and_its_neighbours_are_stored(
