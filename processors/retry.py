@@ -9,12 +9,12 @@ from typing import Any, Final, TypeVar
 
 from processors.errors import DatasetNotWritten, DeliveryFailed, Interrupted
 from serving.errors import EmbedderUnavailable
-from storage.errors import StoreUnavailable
+from storage.errors import AppendStuck, StoreUnavailable
 
 T = TypeVar("T")
 log: Final = logging.getLogger(__name__)
 
-PASSING: Final = (StoreUnavailable, DeliveryFailed, DatasetNotWritten, EmbedderUnavailable)
+PASSING: Final = (StoreUnavailable, AppendStuck, DeliveryFailed, DatasetNotWritten, EmbedderUnavailable)
 """Errors after which the same call may succeed."""
 
 _LONGEST_WAIT: Final = 10.0

@@ -93,7 +93,7 @@ class AppendStuck(StorageError):
     def __init__(self, table: str, topic_id: str, partition: int, after: int, attempts: int) -> None:
         super().__init__(
             f"{attempts} inserts into {table} behind offset {after} of partition {partition} of topic {topic_id} were"
-            " answered, but their rows are not there. Look into the server's log; is a TTL or a mutation removing them?"
+            " answered, but their rows are not there. Is the disk full? It is tried again."
         )
         self.table = table
         self.topic_id = topic_id

@@ -55,7 +55,7 @@ _POSITIONS: Final[Mapping[str, str]] = {
     "feedback": "SELECT source_partition, max(source_offset) FROM feedback"
     " WHERE source_topic_id = {topic_id:String} GROUP BY source_partition",
 }
-_MOST_ATTEMPTS: Final = 20
+_MOST_ATTEMPTS: Final = 3
 _TRUSTED_SECONDS: Final = 30.0
 
 
@@ -142,6 +142,7 @@ class ClickHouseSink:
     def __init__(self, settings: StoreSettings) -> None:
         self._connection = Connection(settings)
         self._confirmed: dict[tuple[str, str, int], float] = {}
+        self._burnt: dict[tuple[str, str, int, int], int] = {}
 
     def write(self, table: str, columns: Columns) -> None:
         """Insert rows, all or none. Nothing happens for no rows."""
@@ -162,15 +163,16 @@ class ClickHouseSink:
         # After an answer was lost, or a pause in which others may have written a lot, asking is cheaper than sending.
         trusted = time.monotonic() - self._confirmed.pop(of, 0.0) < _TRUSTED_SECONDS
         position = None if trusted else self._position(table, block)
-        attempt = 0
+        attempt = first = self._burnt.pop((*of, block.after), 0)
         while True:
             if position is not None and position >= last:
                 self._confirmed[of] = time.monotonic()
                 return Appended(position, whole - len(block))
             if position is not None and position > block.after:
-                block, attempt = block.behind(position), 0
-            if attempt == _MOST_ATTEMPTS:
-                raise AppendStuck(table, block.topic_id, block.partition, block.after, attempt)
+                block, attempt, first = block.behind(position), 0, 0
+            if attempt - first == _MOST_ATTEMPTS:
+                self._burnt[(*of, block.after)] = attempt
+                raise AppendStuck(table, block.topic_id, block.partition, block.after, _MOST_ATTEMPTS)
             self._try(table, block, attempt)
             position = self._position(table, block)
             if position <= block.after:

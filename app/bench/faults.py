@@ -30,6 +30,8 @@ AWAY_SECONDS: Final = 120.0
 
 _RECORDS_PER_SECOND: Final = 40.0
 _PATIENCE: Final = 300.0
+_PARTITIONS: Final = "6"
+"""Of four, Faust gives the third worker none: each may have two, and the first two workers keep theirs."""
 
 
 def run(say: Say, *, kills: int = KILLS, seed: int = 1) -> Outcome:
@@ -38,7 +40,10 @@ def run(say: Say, *, kills: int = KILLS, seed: int = 1) -> Outcome:
     Raises:
         TimeoutError: events did not get through.
     """
-    with _priced() as book, bed(say, INFERWATCH_PRICE_BOOK=str(book)) as ground:
+    with (
+        _priced() as book,
+        bed(say, INFERWATCH_PRICE_BOOK=str(book), INFERWATCH_KAFKA_PARTITIONS=_PARTITIONS) as ground,
+    ):
         client = ground.client()
         traffic = Traffic(ground.loaded.kafka, seed, _RECORDS_PER_SECOND)
         traffic.start()

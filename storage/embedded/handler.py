@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from storage.embedded import answer
 from storage.embedded.compression import decompressor
 from storage.embedded.engine import Engine
-from storage.embedded.errors import NotAuthenticated, RequestError, StatementRefused, UploadFailed
+from storage.embedded.errors import NotAuthenticated, RequestError, SpaceMissing, StatementRefused, UploadFailed
 from storage.embedded.places import Places
 from storage.embedded.pump import pumped
 from storage.embedded.request import Request, authenticate, from_a_page, read_request
@@ -29,6 +30,8 @@ _Result = TypeVar("_Result")
 
 # Longer SQL than this is refused before it is looked at; the engine's own limit (max_query_size) is lower.
 _LONGEST_SQL = 16 * 1024 * 1024
+# Free on disk beside twice the data, so that an insert that begins can end.
+_ROOM_BYTES = 16 * 1024 * 1024
 # A query that has not yet begun cannot be told to stop: so often is it told again.
 _PATIENCE_SECONDS = 0.2
 
@@ -105,6 +108,9 @@ class Handler:
             body.close()
 
     async def _insert(self, request: Request, statement: Statement, body: Spool) -> web.Response:
+        # The engine does not tell an inserter of a disk that is full: it answers, and keeps nothing.
+        if shutil.disk_usage(self._settings.path).free < _ROOM_BYTES + 2 * body.size:
+            raise SpaceMissing(self._settings.path)
         async with self._places.place(writing=True) as threads:
             progress = await _uninterrupted(
                 asyncio.get_running_loop().run_in_executor(

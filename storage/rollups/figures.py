@@ -80,8 +80,8 @@ def _named(expressions: Sequence[str]) -> str:
 
 _MARK: Final = ("mark_topic_id", "mark_partition", "mark_offset", "mark_generation")
 _OF_SPAN: Final = (
-    "toDate(r.ingested_at) = {day:Date} AND r.ingested_at >= toDateTime({since:UInt32}, 'UTC')"
-    " AND r.ingested_at < toDateTime({until:UInt32}, 'UTC') AND r.source_topic_id = {topic:String}"
+    "toDate(r.ingested_at) = {day:Date} AND r.ingested_at >= toDateTime64({since:UInt32}, 3, 'UTC')"
+    " AND r.ingested_at < toDateTime64({until:UInt32}, 3, 'UTC') AND r.source_topic_id = {topic:String}"
     # The first two are for the index, the others for each partition.
     " AND r.source_offset > {least:Int64} AND r.source_offset <= {most:Int64}"
     " AND r.source_offset"

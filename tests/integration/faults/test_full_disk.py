@@ -70,11 +70,11 @@ def test_a_disk_that_has_to_keep_some_room_is_waited_for(world: World) -> None:
         worker = world.start_worker()
         world.wait_for_rows()
         with world.client() as client:
-            for table in ("inferences", "metrics_1m"):
+            for table, said in (("inferences", "trying again"), ("metrics_1m", "Rollups wait")):
                 setting = "min_free_disk_bytes_to_perform_insert"
                 client.command(f"ALTER TABLE {table} MODIFY SETTING {setting} = {1 << 60}")
                 told = len(worker.log.read_text())
-                world.wait_for_log(worker, "Could not perform insert", told)
+                world.wait_for_log(worker, said, told)
                 client.command(f"ALTER TABLE {table} RESET SETTING {setting}")
                 world.wait_for_rows()
         world.balance(traffic.finish())

@@ -27,7 +27,7 @@ def test_workers_that_join_and_leave_lose_and_repeat_nothing(wide: World) -> Non
     world, rng = wide, random.Random(31)
     with world.traffic(seed=8, records_per_second=30) as traffic:
         workers = [world.start_worker()]
-        for _ in range(3):
+        for _ in range(2):
             while len(workers) < 3:
                 workers.append(world.start_worker())
                 world.wait_for_rows()
