@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +21,8 @@ from playwright.sync_api import expect
 
 from dashboard.config import DashboardSettings
 from dashboard.run import HEALTH, command, url
+from inferwatch.clock import SystemClock
+from storage.rollups import Rollups
 from storage.sink import ClickHouseSink
 from tests.support import store_rows
 from tests.support.clickhouse import RunningStore, running_store
@@ -64,6 +67,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStore]:
         for table, found in tables.items():
             sink.write(table, store_rows.columns(found))
         sink.close()
+        with closing(Rollups(store_rows.prepared(running.url), SystemClock())) as rollups:
+            while any(step.more for step in rollups.advance().values()):
+                pass
         yield running
 
 
