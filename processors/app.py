@@ -34,11 +34,12 @@ from processors.enrich.rollup import Roller
 from processors.enrich.worker import EnrichStep
 from processors.feedback.worker import FeedbackStep
 from processors.health import serve_health
+from processors.intake import BatchSize
 from processors.notify.slack import SlackWebhook
 from processors.notify.worker import NotifyStep
 from processors.producer import KafkaProducer
 from processors.retrain.worker import RetrainStep, require_writable
-from processors.settings import KafkaSettings, ProcessorSettings
+from processors.settings import EnrichSettings, KafkaSettings, ProcessorSettings
 from serving.embedder import TritonEmbedder
 from storage.rollups import Rollups
 from storage.sink import ClickHouseSink
@@ -91,14 +92,25 @@ def _enrich(app: faust.App, settings: ProcessorSettings) -> None:
     roller = Roller(Rollups(settings.store, clock), lambda: TP(topics.INFERENCES, 0) in app.consumer.assignment())
     step = EnrichStep(enrich, pipeline, sink, producer, sampler, roller, ids[topics.INFERENCES], clock)
     feedback = FeedbackStep(enrich, scanner, sink, producer, ids[topics.FEEDBACK], clock)
-    attach(app, step, name="enrich", topics=[topics.INFERENCES], most=enrich.batch_records, within=enrich.batch_seconds)
-    attach(app, feedback, name="feedback", topics=[topics.FEEDBACK], most=enrich.batch_records, within=0.2)
+    attach(
+        app,
+        step,
+        name="enrich",
+        topics=[topics.INFERENCES],
+        size=_size(enrich),
+        in_flight=step.in_flight,
+    )
+    attach(app, feedback, name="feedback", topics=[topics.FEEDBACK], size=_size(enrich))
+
+
+def _size(settings: EnrichSettings) -> BatchSize:
+    return BatchSize(settings.batch_records, settings.batch_seconds, settings.batch_bytes)
 
 
 def _detect(app: faust.App, settings: ProcessorSettings) -> None:
     states, producer = ClickHouseStateStore(settings.store), KafkaProducer(settings.kafka)
     step = DetectStep(settings.detect, states, producer, topic_ids(settings.kafka), SystemClock())
-    attach(app, step, name="detect", topics=[topics.MEASUREMENTS, topics.EMBEDDINGS], most=500, within=0.2)
+    attach(app, step, name="detect", topics=[topics.MEASUREMENTS, topics.EMBEDDINGS], size=BatchSize(500, 0.2))
 
 
 def _alert(app: faust.App, settings: ProcessorSettings) -> None:
@@ -111,10 +123,10 @@ def _alert(app: faust.App, settings: ProcessorSettings) -> None:
     retrain = RetrainStep(settings.retrain, settings.store, producer)
     archive = ArchiveStep(ClickHouseSink(settings.store), producer, clock)
     kept = [topics.EMBEDDINGS, topics.DETECTIONS, topics.ALERTS, topics.RETRAINING]
-    attach(app, evaluate, name="alert", topics=[topics.MEASUREMENTS, topics.DETECTIONS], most=500, within=0.2)
-    attach(app, notify, name="notify", topics=[topics.ALERTS], most=50, within=0.1)
-    attach(app, retrain, name="retrain", topics=[topics.ALERTS], most=50, within=0.1)
-    attach(app, archive, name="archive", topics=kept, most=500, within=0.2)
+    attach(app, evaluate, name="alert", topics=[topics.MEASUREMENTS, topics.DETECTIONS], size=BatchSize(500, 0.2))
+    attach(app, notify, name="notify", topics=[topics.ALERTS], size=BatchSize(50, 0.1))
+    attach(app, retrain, name="retrain", topics=[topics.ALERTS], size=BatchSize(50, 0.1))
+    attach(app, archive, name="archive", topics=kept, size=BatchSize(500, 0.2))
 
 
 def bare_app(name: str, settings: ProcessorSettings) -> faust.App:

@@ -1,10 +1,10 @@
 """A Faust agent around a step: at least once, in order, acknowledged only when durable.
 
-`Stream.take` acknowledges a batch even when its handling raised; `noack_take` leaves that to us. The order is:
+The order is:
 
-1. Take a batch.                         (Faust, nothing acknowledged)
+1. Take a batch.                         (`intake`, nothing acknowledged)
 2. Process it, waiting where needed.     (the step; nothing behind it moves)
-3. Where the step says "durable", acknowledge it and every batch before it.
+3. Where the step says "durable", acknowledge it and every batch before it, but for what is still in flight.
 4. Faust commits the offsets of acknowledged records in the background.
 
 An exception that escaped an agent would freeze the commit without stopping anything, so whatever a step raises
@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import faust
 
+from processors.intake import BatchSize, batches
 from processors.step import Record, Step
 
 log: Final = logging.getLogger(__name__)
@@ -34,12 +35,22 @@ A worker's consumers stop one after another, and whoever stops the worker kills 
 
 
 def attach(
-    app: faust.App, step: Step, *, name: str, topics: Sequence[str], most: int, within: float, tick_seconds: float = 1.0
+    app: faust.App,
+    step: Step,
+    *,
+    name: str,
+    topics: Sequence[str],
+    size: BatchSize,
+    tick_seconds: float = 1.0,
+    in_flight: Callable[[], int] = lambda: 0,
 ) -> None:
-    """Let `step` process `topics`, in batches of up to `most` records that wait up to `within` seconds."""
-    consumer = _Consumer(app, step, name)
+    """Let `step` process `topics`, in batches of some size.
+
+    `in_flight` tells how many of the last records given a True does not speak for.
+    """
+    consumer = _Consumer(app, step, name, in_flight)
     app.agent(app.topic(*topics, value_serializer="raw", key_serializer="raw"), name=name)(
-        lambda stream: consumer.consume(stream, most, within)
+        lambda stream: consumer.consume(stream, size)
     )
     app.timer(interval=tick_seconds, name=f"{name}-tick")(consumer.tick)
     app.on_partitions_revoked.connect(consumer.release, weak=False)
@@ -49,19 +60,20 @@ def attach(
 class _Consumer:
     """Keeps the records that a step was given and has not called durable, and calls it once at a time."""
 
-    def __init__(self, app: faust.App, step: Step, name: str) -> None:
+    def __init__(self, app: faust.App, step: Step, name: str, in_flight: Callable[[], int]) -> None:
         self._app = app
         self._step = step
         self._name = name
+        self._in_flight = in_flight
         self._one_call_at_a_time = asyncio.Lock()
         self._unacknowledged: list[Any] = []
         self._stream: Any = None
         self._broken = False
         self._tick_missed = False
 
-    async def consume(self, stream: Any, most: int, within: float) -> None:
+    async def consume(self, stream: Any, size: BatchSize) -> None:
         self._stream = stream
-        async for events in stream.noack_take(most, within=within):
+        async for events in batches(stream, size):
             async with self._crashing_on_error(), self._one_call_at_a_time:
                 current = [event for event in events if self._still_ours(event)]
                 if self._broken or not current:
@@ -105,9 +117,10 @@ class _Consumer:
 
     async def _acknowledge_if(self, durable: bool) -> None:
         if durable:
-            for event in self._unacknowledged:
+            done = len(self._unacknowledged) - self._in_flight()
+            for event in self._unacknowledged[:done]:
                 await self._stream.ack(event)
-            self._unacknowledged.clear()
+            del self._unacknowledged[:done]
 
     @asynccontextmanager
     async def _crashing_on_error(self) -> AsyncIterator[None]:

@@ -13,7 +13,7 @@ NAMESPACE: Final = uuid.UUID("6f1c1f6e-0d51-5d55-9a3b-5c0a3c2f7c11")
 """Namespace of ids that are made from their cause, so that the same cause twice is the same id."""
 
 
-class Position(msgspec.Struct, frozen=True, array_like=True, order=True):
+class Position(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     """Where an event stood in the inferences topic: partition, offset, line within the record."""
 
     partition: int
@@ -21,7 +21,7 @@ class Position(msgspec.Struct, frozen=True, array_like=True, order=True):
     index: int
 
 
-class Measurement(msgspec.Struct, frozen=True, omit_defaults=True):
+class Measurement(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The numbers of one inference. `at` is when it ended, in Unix seconds; durations are seconds.
 
     `source` is the id of the topic that `position` is in: a topic that was made again begins at 0.

@@ -29,8 +29,9 @@ class EnrichSettings:
     """How inferences become rows.
 
     Attributes:
-        batch_records: most Kafka records in one insert.
-        batch_seconds: longest that a record waits for others.
+        batch_records: most Kafka records that are processed together.
+        batch_bytes: bytes of their values after which no record is added.
+        batch_seconds: time from one batch to the next, unless one is full before.
         past_days: an event that ended longer ago is invalid.
         future_seconds: an event that ends later than this from now is invalid.
         poison_limit: share of records, of the last 1,000, with mostly invalid events, beyond which the worker stops.
@@ -43,7 +44,8 @@ class EnrichSettings:
         user_hash_secret: key of the hash that replaces user ids.
     """
 
-    batch_records: int = 1000
+    batch_records: int = 10_000
+    batch_bytes: int = 32 << 20
     batch_seconds: float = 0.2
     past_days: float = 30.0
     future_seconds: float = 300.0
@@ -93,7 +95,7 @@ class RetrainSettings:
 
 @dataclass(frozen=True, slots=True)
 class ProcessorSettings:
-    """Everything a worker needs. `buffered_records` is how many Kafka records, of whatever size, wait for a step."""
+    """Everything a worker needs. `buffered_records` is how many Kafka records, of whatever size, wait to be batched."""
 
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
@@ -103,4 +105,4 @@ class ProcessorSettings:
     retrain: RetrainSettings = field(default_factory=RetrainSettings)
     data_dir: Path = Path(".inferwatch")
     web_port: int | None = None
-    buffered_records: int = 512
+    buffered_records: int = 64

@@ -22,8 +22,9 @@ class Step(Protocol):
     """Processes the records of some topics, batch by batch, in the order of each partition.
 
     The worker calls one method at a time. `process` may wait for as long as the store or Kafka is away: that is
-    back-pressure. It returns whether everything it was ever given is durable; only then are records acknowledged, so
-    after a crash the ones since the last True come again. What it raises is fatal: the worker stops.
+    back-pressure. It returns whether everything it was ever given is durable, but for records that it said to be in
+    flight, see `consume.attach`; only then are records acknowledged, so after a crash the others come again. What it
+    raises is fatal: the worker stops.
     """
 
     async def process(self, records: Sequence[Record]) -> bool:

@@ -20,9 +20,10 @@ from processors.app import bare_app
 from processors.consume import attach
 from processors.enrich.decode import SourceRecord, decode
 from processors.enrich.fields import Fields
+from processors.enrich.parts import PART_BYTES, chunks
 from processors.enrich.rows import uuids
-from processors.enrich.worker import parts
 from processors.health import serve_health
+from processors.intake import BatchSize
 from processors.run import run
 from processors.step import Record
 from storage.sink import Block, ClickHouseSink, Sink
@@ -45,7 +46,7 @@ class FloorStep:
     async def process(self, records: Sequence[Record]) -> bool:
         """Write a batch."""
         ordered = [SourceRecord(record.partition, record.offset, record.value) for record in records]
-        for part in parts(ordered):
+        for part in chunks(ordered, PART_BYTES):
             for partition, mine in groupby(part, key=lambda record: record.partition):
                 await asyncio.to_thread(self._write, partition, list(mine))
         return True
@@ -87,7 +88,8 @@ def main() -> None:
     app = bare_app("bench-floor", processors)
     step = FloorStep(ClickHouseSink(processors.store), topic_ids(processors.kafka)[topics.INFERENCES])
     enrich = processors.enrich
-    attach(app, step, name="floor", topics=[topics.INFERENCES], most=enrich.batch_records, within=enrich.batch_seconds)
+    size = BatchSize(enrich.batch_records, enrich.batch_seconds, enrich.batch_bytes)
+    attach(app, step, name="floor", topics=[topics.INFERENCES], size=size)
     if processors.web_port is not None:
         serve_health(app, "floor", processors.web_port)
     sys.exit(run(app))

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_args
 
 from app.bench.generate_rows import Traffic, identity
 from app.bench.row_expressions import NEEDLE
@@ -78,10 +78,10 @@ _OF_ROLLUPS: Final[dict[str, Callable[[Asking], Filters]]] = {
     "all": lambda asking: Filters(),
     "model": lambda asking: Filters(environment="production", model=asking.row["model"]),
     "team": lambda asking: Filters(team=asking.row["team"]),
-}
-_OF_ROWS: Final[dict[str, Callable[[Asking], Filters]]] = {
     "status": lambda asking: Filters(status="error"),
     "source": lambda asking: Filters(source=asking.dice.choice(("sdk", "otlp", "http"))),
+}
+_OF_ROWS: Final[dict[str, Callable[[Asking], Filters]]] = {
     "pii": lambda asking: Filters(with_pii=True),
     "pii_type": lambda asking: Filters(pii_type=asking.dice.choice(("PERSON", "EMAIL_ADDRESS"))),
     "user": lambda asking: Filters(user=asking.row["user"]),
@@ -105,8 +105,7 @@ _STEPS: Final = {
 
 OF_ROWS_FOR_A_FORTNIGHT: Final[dict[str, Question]] = {
     **{f"totals_fortnight_{name}": _totals(FORTNIGHT, filters) for name, filters in _OF_ROWS.items()},
-    **{f"breakdown_fortnight_{name}": _breakdown(FORTNIGHT, name) for name in ("source", "status")},
-    "pii_fortnight_status": _pii(FORTNIGHT, _OF_ROWS["status"]),
+    "pii_fortnight_status": _pii(FORTNIGHT, _OF_ROLLUPS["status"]),
 }
 QUESTIONS: Final[dict[str, Question]] = {
     **{
@@ -121,15 +120,13 @@ QUESTIONS: Final[dict[str, Question]] = {
         for length, (span, step) in _STEPS.items()
         for name, filters in _OF_ROLLUPS.items()
     },
-    "series_day_status": _series(DAY, timedelta(minutes=15), _OF_ROWS["status"]),
     **{
         f"breakdown_{length}_{name}": _breakdown(span, name)
         for length, (span, _) in _STEPS.items()
-        for name in ("environment", "model", "model_version", "service", "team", "prompt_name", "prompt_version")
+        for name in get_args(Dimension)
     },
-    **{f"breakdown_day_{name}": _breakdown(DAY, name) for name in ("source", "status")},
     **{f"pii_{length}_all": _pii(span, _OF_ROLLUPS["all"]) for length, (span, _) in _STEPS.items()},
-    "pii_day_status": _pii(DAY, _OF_ROWS["status"]),
+    "pii_day_status": _pii(DAY, _OF_ROLLUPS["status"]),
     **{f"list_{name}": _page(filters) for name, filters in (_OF_ROLLUPS | _OF_ROWS | _ONLY_LISTED).items()},
     "list_next_page": _next_page,
     "one_inference": lambda asking: queries.inference(asking.reader, asking.row["event_id"]),

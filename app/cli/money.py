@@ -7,21 +7,19 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from app import settings
-from app.cli.actor import who
+from app.cli.audited import audited
 from inferwatch.clock import SystemClock
-from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from processors.enrich.price import PriceBook
     from storage.client import StoreSettings
-    from storage.reprice import Repriced, Repricer, Scope
+    from storage.reprice import Repriced, Repricer
 
 _DAY: Final = click.DateTime(["%Y-%m-%d"])
 
@@ -52,7 +50,8 @@ def reprice(since: dt.datetime | None, until: dt.datetime | None, model: str, dr
         if dry_run:
             done = repricer.plan(scope)
         else:
-            with _audited(loaded.store, scope) as details:
+            days = f"from {scope.since or 'the first day'} to {scope.until or 'the last day'}"
+            with audited(loaded.store, "reprice", f"models {scope.model}, {days}") as details:
                 done = repricer.run(scope)
                 details.update(_as_dict(done, book.currency))
     click.echo(json.dumps(_as_dict(done, book.currency)) if as_json else _as_text(done, book.currency, dry_run))
@@ -74,25 +73,6 @@ def _repricer(store: StoreSettings, book: PriceBook) -> Iterator[Repricer]:
     finally:
         repricer.close()
         rollups.close()
-
-
-@contextmanager
-def _audited(store: StoreSettings, scope: Scope) -> Iterator[dict[str, Any]]:
-    """Record that it starts, before anything changes, and what came of it."""
-    from storage import audit
-
-    days = f"from {scope.since or 'the first day'} to {scope.until or 'the last day'}"
-    subject = f"models {scope.model}, {days}"
-    record = partial(audit.record, store, actor=f"cli:{who()}", action="reprice", subject=subject)
-    record(outcome="started")
-    details: dict[str, Any] = {}
-    try:
-        yield details
-    except BaseException as error:
-        with suppress(StorageError):  # the first error is the one to show
-            record(outcome="failed", details={"error": str(error)})
-        raise
-    record(outcome="done", details=details)
 
 
 def _as_dict(done: Repriced, currency: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from typing import Final, cast
 
 import click
@@ -99,9 +100,14 @@ def dashboard() -> None:
     """Run the dashboard."""
     from app.local.ports import require_free
     from dashboard.run import command
+    from storage.errors import SchemaTooOld, StoreUnavailable
+    from storage.migrate import check
 
     loaded = _load().dashboard
     require_free("the dashboard", loaded.host, loaded.port, "INFERWATCH_DASHBOARD_PORT")
+    # A store that is away, or whose tables a worker is still to make, is said on the pages.
+    with suppress(StoreUnavailable, SchemaTooOld):
+        check(loaded.store)
     launch = command(loaded)
     os.execve(launch.argv[0], launch.argv, {**os.environ, **launch.environment})  # noqa: S606 - our own interpreter
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from app import settings
+from app.cli.audited import audited
 from app.cli.times import MOMENT, iso
 
 if TYPE_CHECKING:
@@ -43,8 +44,10 @@ def verify(since: float | None, until: float | None, most: int, repair: bool, as
     loaded = settings.load(os.environ)
     options, clock = VerifyOptions(since=since, until=until, most=most), SystemClock()
     report = run(loaded.kafka, loaded.store, options, clock, _say)
-    if repair:
-        report = repaired(report, loaded.store, options, clock, _say)
+    if repair and (days := report.days_to_rebuild()):
+        with audited(loaded.store, "verify --repair", f"rollups of {', '.join(map(str, days))}") as details:
+            report = repaired(report, loaded.store, options, clock, _say)
+            details["rollups_agree"] = report.rollups_agree
     click.echo(json.dumps(as_dict(report)) if as_json else "\n".join(as_text(report, most)))
     sys.exit(0 if report.agrees else 1)
 

@@ -97,9 +97,8 @@ def _whole(value: bytes | None) -> list[InferenceEvent] | None:
     """Return the events of a record in which every line is one; None where it has to be looked at line by line."""
     if not value:
         return None
-    # Two events may share a line, or one stand on two; not where each line break is between two braces.
-    lines = value.count(b"}\n{") + 1
-    if lines > MOST_EVENTS or lines != value.count(b"\n") + 1:
+    lines = value.count(b"\n") + 1
+    if lines > MOST_EVENTS or (lines > 1 and not _braced(value)):
         return None
     try:
         events = _all_lines(value)
@@ -108,6 +107,18 @@ def _whole(value: bytes | None) -> list[InferenceEvent] | None:
     if len(events) == lines and max([event.schema_version for event in events]) <= SCHEMA_VERSION:
         return events
     return None
+
+
+def _braced(value: bytes) -> bool:
+    """Tell whether each line break is between two braces: only then no two events share a line, or one stands on two.
+
+    Searching for the three bytes would read each of them one by one, and take a third of the time of decoding.
+    """
+    if value[:1] == b"\n" or value[-1:] == b"\n":
+        return False
+    letters = np.frombuffer(value, np.uint8)
+    breaks = np.flatnonzero(letters == ord("\n"))
+    return bool((letters[breaks - 1] == ord("}")).all() and (letters[breaks + 1] == ord("{")).all())
 
 
 def _line_by_line(record: SourceRecord, dead: list[DeadLetter]) -> Iterator[tuple[int, InferenceEvent]]:

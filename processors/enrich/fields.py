@@ -14,6 +14,7 @@ from inferwatch.events import InferenceEvent
 
 _NAMES: Final = InferenceEvent.__struct_fields__
 _all_of: Final = attrgetter(*_NAMES)
+_SAMPLE: Final = 64
 
 
 class Fields:
@@ -22,11 +23,18 @@ class Fields:
     def __init__(self, events: Sequence[InferenceEvent]) -> None:
         columns = zip(*map(_all_of, events), strict=True) if events else ((),) * len(_NAMES)
         self._columns: dict[str, tuple[Any, ...]] = dict(zip(_NAMES, columns, strict=True))
+        self._texts: dict[str, pa.Array] = {}
         self.size = len(events)
 
     def __getitem__(self, name: str) -> tuple[Any, ...]:
         """Return one field of all events."""
         return self._columns[name]
+
+    def texts(self, name: str) -> pa.Array:
+        """Return a field of texts as Arrow, "" where there is none; as a dictionary where many are the same."""
+        if name not in self._texts:
+            self._texts[name] = texts(self[name])
+        return self._texts[name]
 
     def floats(self, name: str) -> NDArray[np.float64]:
         """Return a field of numbers; NaN where there is none, which JSON itself cannot say."""
@@ -47,3 +55,15 @@ class Fields:
     def has_any(self, name: str) -> bool:
         """Tell whether any event has something in a field."""
         return any(self[name])
+
+
+def texts(values: Sequence[str | None]) -> pa.Array:
+    """Return texts as Arrow, "" for None; as a dictionary unless most of the first few are different."""
+    if values and values.count(values[0]) == len(values):
+        alike = pa.array(np.zeros(len(values), np.int32))
+        return pa.DictionaryArray.from_arrays(alike, pa.array([values[0] or ""], pa.string()))
+    column = pa.array(values, pa.string())
+    if column.null_count:
+        column = column.fill_null("")
+    sample = values[:_SAMPLE]
+    return column if len(set(sample)) > max(1, len(sample) // 2) else column.dictionary_encode()

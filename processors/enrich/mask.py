@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from detectors.protocols import PiiScanner
 from inferwatch.events import Message, TensorSummary
-from processors.enrich.fields import Fields
+from processors.enrich.fields import Fields, texts
 from processors.enrich.mask_tree import Hits, TreeMasker
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -82,21 +82,20 @@ class Masker:
         """Return everything that events say in free text, masked; then text parts are cut to `most` characters."""
         hits: dict[int, Hits] = defaultdict(Hits)
         unreadable: set[int] = set()
-        names = {name: self._names(fields[name]) for name in NAMES}
+        names = {name: self._names(fields.texts(name)) for name in NAMES}
         if "" in fields["environment"]:
-            named = [name or DEFAULT_ENVIRONMENT for name in names["environment"].to_pylist()]
-            names["environment"] = pa.array(named, pa.string()).dictionary_encode()
+            names["environment"] = texts([name or DEFAULT_ENVIRONMENT for name in texts_of(names["environment"])])
         for name in IDENTITY:
-            names[name] = self._names(fields[name], hits)
-        texts = {
+            names[name] = self._names(fields.texts(name), hits)
+        contents = {
             f"{place}_messages": self._messages(fields[f"{place}_messages"], place, most, hits, unreadable)
             for place in ("input", "output")
         }
-        texts["parameters"] = self._trees(fields["parameters"], "parameters", hits, unreadable)
-        texts["error_message"] = self._errors(fields["error_message"], most, hits)
+        contents["parameters"] = self._trees(fields["parameters"], "parameters", hits, unreadable)
+        contents["error_message"] = self._errors(fields["error_message"], most, hits)
         return Masked(
             names,
-            texts,
+            contents,
             self._attributes(fields["attributes"], hits),
             self._reasons(fields["finish_reasons"]),
             self._tensors(fields["input_tensors"], fields["output_tensors"]),
@@ -106,10 +105,9 @@ class Masker:
             _either(texts_of(names["response_model"]), texts_of(names["request_model"])),
         )
 
-    def _names(self, values: Sequence[str | None], hits: dict[int, Hits] | None = None) -> pa.Array:
-        column = pa.array(values, pa.string()).fill_null("").dictionary_encode()
-        if len(column.dictionary) > _FEW:
-            return self._many_names([value or "" for value in values], hits)
+    def _names(self, column: pa.Array, hits: dict[int, Hits] | None = None) -> pa.Array:
+        if not isinstance(column, pa.DictionaryArray) or len(column.dictionary) > _FEW:
+            return self._many_names(column, hits)
         different: list[str] = column.dictionary.to_pylist()
         found: dict[int, Hits] = {}
         for code, hint in self._suspected(list(map(_encode, different))):
@@ -121,9 +119,13 @@ class Masker:
         if hits is not None:
             for at in (at for at, code in enumerate(codes) if found.get(code)):
                 hits[at].update(found[codes[at]])
-        return pa.array([different[code] for code in codes], pa.string()).dictionary_encode()
+        return texts([different[code] for code in codes])
 
-    def _many_names(self, values: list[str], hits: dict[int, Hits] | None) -> pa.Array:
+    def _many_names(self, column: pa.Array, hits: dict[int, Hits] | None) -> pa.Array:
+        values = texts_of(column)
+        # Mostly ids, in which nothing is found: all of them are one document then.
+        if not any(self._scanner.suspects([_encode(values)])):
+            return column
         for at, hint in self._suspected(list(map(_encode, values))):
             values[at] = self._tree.text(values[at], hint, "identity", Hits() if hits is None else hits[at])
         return pa.array(values, pa.string())
@@ -155,11 +157,11 @@ class Masker:
         return encoded
 
     def _errors(self, given: Sequence[str | None], most: int, hits: dict[int, Hits]) -> list[bytes]:
-        texts = [(text or "").encode() for text in given]
-        if any(texts):
+        errors = [(text or "").encode() for text in given]
+        if any(errors):
             for at, hint in self._suspected([_encode(text) if text else b"" for text in given]):
-                texts[at] = self._tree.text(given[at] or "", hint, "error", hits[at]).encode()
-        return [text if len(text) <= most else text.decode()[:most].encode() for text in texts]
+                errors[at] = self._tree.text(given[at] or "", hint, "error", hits[at]).encode()
+        return [error if len(error) <= most else error.decode()[:most].encode() for error in errors]
 
     def _attributes(self, given: Sequence[dict[str, str]], hits: dict[int, Hits]) -> list[dict[str, str]]:
         masked = list(given)
@@ -169,7 +171,7 @@ class Masker:
         return masked
 
     def _reasons(self, given: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-        masked = {reasons: tuple(self._names(reasons).to_pylist()) for reasons in set(given)}
+        masked = {reasons: tuple(self._names(texts(reasons)).to_pylist()) for reasons in set(given)}
         return [masked[reasons] for reasons in given]
 
     def _tensors(
@@ -195,15 +197,15 @@ class Masker:
         return plain
 
     def _tensor_names(self, tensors: tuple[TensorSummary, ...]) -> list[TensorSummary]:
-        names = self._names([name for tensor in tensors for name in (tensor.name, tensor.datatype)]).to_pylist()
+        names = self._names(texts([name for one in tensors for name in (one.name, one.datatype)])).to_pylist()
         return [
             msgspec.structs.replace(tensor, name=name, datatype=datatype, **_nothing_of_one(tensor))
             for tensor, name, datatype in zip(tensors, names[::2], names[1::2], strict=True)
         ]
 
-    def _suspected(self, texts: Sequence[bytes]) -> list[tuple[int, int]]:
+    def _suspected(self, documents: Sequence[bytes]) -> list[tuple[int, int]]:
         """Return which of some texts, as JSON, may hold something, and hints of what."""
-        return [(at, hints) for at, hints in enumerate(self._scanner.suspects(texts)) if hints]
+        return [(at, hints) for at, hints in enumerate(self._scanner.suspects(documents)) if hints]
 
 
 def keyed_hash(who: str | None, secret: bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -49,15 +49,25 @@ def measurements_of(batch: Batch, topic_id: str) -> list[Measurement]:
     )
 
 
-def waves(measurements: Sequence[Measurement]) -> list[list[OutgoingRecord]]:
-    """Return measurements, in order, as records of one model each that Kafka's limit leaves room for.
+class Lines(defaultdict[tuple[str, str], list[bytes]]):
+    """Encoded measurements by environment and model, in order."""
+
+    def __init__(self, measurements: Iterable[Measurement] = ()) -> None:
+        super().__init__(list)
+        self.add(measurements)
+
+    def add(self, measurements: Iterable[Measurement]) -> None:
+        """Encode measurements and add them."""
+        for measurement in measurements:
+            self[measurement.environment, measurement.model].append(_encode(measurement))
+
+
+def waves(lines: Lines) -> list[list[OutgoingRecord]]:
+    """Return lines, in order, as records of one model each that Kafka's limit leaves room for.
 
     A wave holds at most one record of a model. One is acknowledged before the next is sent: of two under way the second
     may arrive although the first did not, and whoever watches would drop the first when it comes again.
     """
-    lines: defaultdict[tuple[str, str], list[bytes]] = defaultdict(list)
-    for measurement in measurements:
-        lines[measurement.environment, measurement.model].append(_encode(measurement))
     records = [
         [OutgoingRecord(topics.MEASUREMENTS, value, model_key(*of)) for value in _values(encoded)]
         for of, encoded in lines.items()

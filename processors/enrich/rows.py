@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from processors.enrich.enriched import Batch
+from processors.enrich.fields import texts
 from processors.enrich.figures import SUB_TOKENS_CLAMPED
 from processors.enrich.mask_tree import Hits
 
@@ -33,22 +34,22 @@ def rows_of(batch: Batch) -> dict[str, pa.Array]:
         "source_index": pa.array(batch.decoded.line_of),
         "started_at": pa.array(fields.micros("started_at")).cast(pa.timestamp("us", "UTC")),
         **{name: values for name, values in batch.masked.names.items() if name != "response_model"},
-        "model": _few(batch.masked.models),
-        "source": _few(fields["source"]),
-        "status": _few(fields["status"]),
-        "user": _few(batch.masked.users),
+        "model": texts(batch.masked.models),
+        "source": fields.texts("source"),
+        "status": fields.texts("status"),
+        "user": texts(batch.masked.users),
         "stream": pa.array(fields["stream"], pa.bool_()),
         "duration": pa.array(fields["duration"], pa.float64()),
         "time_per_output_token": pa.array(figures.time_per_output_token, from_pandas=True),
         **{name: pa.array(getattr(figures, name), pa.uint32()) for name in _TOKENS},
-        "token_source": _few(figures.token_source),
+        "token_source": texts(figures.token_source),
         "cost": decimals(figures.cost),
-        "price": _few(figures.price),
+        "price": texts(figures.price),
         "finish_reasons": _repeated(batch.masked.finish_reasons, pa.list_(_TEXT)),
         "input_characters": pa.array(lengths.characters["input"], pa.uint32()),
         "output_characters": pa.array(lengths.characters["output"], pa.uint32()),
-        "input_sha256": _few(lengths.hashes["input"]),
-        "output_sha256": _few(lengths.hashes["output"]),
+        "input_sha256": texts(lengths.hashes["input"]),
+        "output_sha256": texts(lengths.hashes["output"]),
         "truncated": pa.array(lengths.cut, pa.bool_()),
         "content_unavailable": pa.array(fields["content_unavailable"], pa.bool_()),
         "pii": _hits(batch.masked.hits, size),
@@ -58,8 +59,8 @@ def rows_of(batch: Batch) -> dict[str, pa.Array]:
     }
     for name in ("time_to_first_token", "queue_time", "compute_time"):
         columns[name] = pa.array(fields[name], pa.float64())
-    for name, texts in batch.masked.texts.items():
-        columns[name] = pa.array(texts, pa.binary())
+    for name, contents in batch.masked.texts.items():
+        columns[name] = pa.array(contents, pa.binary())
     return columns
 
 
@@ -87,11 +88,6 @@ def decimals(billionths: Sequence[int | None]) -> pa.Array:
     words[:, 1] = words[:, 0] >> 63
     buffers = [whole.buffers()[0], pa.py_buffer(words.tobytes())]
     return pa.Array.from_buffers(_DECIMAL, len(whole), buffers, whole.null_count)
-
-
-def _few(values: Sequence[str]) -> pa.Array:
-    """Return texts of which many are the same."""
-    return pa.array(values, _TEXT).dictionary_encode()
 
 
 def _repeated(values: Sequence[tuple[str, ...]], kind: pa.DataType) -> pa.Array:

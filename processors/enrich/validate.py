@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import uuid
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -47,16 +48,30 @@ def suspects(fields: Fields, now: float, past_days: float, future_seconds: float
         return np.ones(fields.size, np.bool_)
     found = numbers | ids_suspect(fields["event_id"])
     for name in _SHORT:
-        lengths = pc.utf8_length(pa.array(fields[name], pa.string()))
-        if lengths.null_count < fields.size:
-            found |= np.asarray(lengths.fill_null(0)) > MOST_NAME_CHARACTERS
-    found |= np.fromiter((not (a or b) for a, b in zip(fields["response_model"], fields["request_model"], strict=True)),
-                         np.bool_, fields.size)  # fmt: skip
+        found |= _suspect_texts(fields.texts(name), _too_long)
+    nameless = [_suspect_texts(fields.texts(name), _empty) for name in ("request_model", "response_model")]
+    found |= nameless[0] & nameless[1]
     found |= np.fromiter(map(len, fields["attributes"]), np.int64, fields.size) > MOST_ATTRIBUTES
     for name in ("embedding", "truncated"):
         if fields.has_any(name):
             found |= np.fromiter((value is not None for value in fields[name]), np.bool_, fields.size)
     return found
+
+
+def _suspect_texts(column: pa.Array, suspect: Callable[[pa.Array], NDArray[np.bool_]]) -> NDArray[np.bool_] | np.bool_:
+    """Apply a test to a column of texts; to each different one once where the column is a dictionary."""
+    if not isinstance(column, pa.DictionaryArray):
+        return suspect(column)
+    found = suspect(column.dictionary)
+    return found[column.indices.to_numpy()] if found.any() else np.False_
+
+
+def _too_long(texts: pa.Array) -> NDArray[np.bool_]:
+    return np.asarray(pc.utf8_length(texts).to_numpy() > MOST_NAME_CHARACTERS)
+
+
+def _empty(texts: pa.Array) -> NDArray[np.bool_]:
+    return np.asarray(pc.utf8_length(texts).to_numpy() == 0)
 
 
 def _numbers_suspect(fields: Fields, now: float, past_days: float, future_seconds: float) -> NDArray[np.bool_]:

@@ -6,39 +6,35 @@ Order of durability, for each batch:
 2. Send measurements and dead letters; wait for Kafka.
 3. Append rows, atomically by partition, each block naming the position that it follows: of two that follow the same
    one, the store takes one. Wait for the store, and read back how far it is.
-4. Return True: the records may be acknowledged.
+4. The records may be acknowledged.
 
 Killed between 2 and 3, the same measurements go out again; they carry the position of their event, and whoever
 watches them drops what it has seen. Killed between 3 and 4, step 1 skips the rows. A worker that is stuck in 3 while
 another takes its partitions over adds nothing when it wakes up: its blocks follow a position that is taken. Dead
 letters may repeat; their headers say where they stood, which tells a repetition apart.
 
-While one part of a batch is in 2 and 3, the next one goes through the pipeline.
+While one part is in 2 and 3 the next one goes through the pipeline, also when that is of the next batch: what is under
+way when `process` returns is told by `in_flight`, and may not be acknowledged yet.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import functools
-import itertools
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Sequence
 from typing import Final
-
-import numpy as np
-import pyarrow as pa
 
 from inferwatch import topics
 from inferwatch.clock import Clock
 from processors.dead_letters import dead_letter
 from processors.enrich.decode import DeadLetter, SourceRecord
 from processors.enrich.embed import EmbeddingSampler
-from processors.enrich.enriched import Batch
-from processors.enrich.measurements import measurements_of, waves
+from processors.enrich.parts import Part, parts
 from processors.enrich.pipeline import Pipeline
 from processors.enrich.rollup import Roller
-from processors.enrich.rows import rows_of
 from processors.errors import Interrupted, TooMuchPoison
 from processors.producer import OutgoingRecord, RecordProducer
 from processors.retry import until_it_works
@@ -50,9 +46,6 @@ PATIENCE: Final = 1.0
 """Seconds that a batch in progress has when partitions are taken away; a store that answers needs less."""
 _REMEMBERED: Final = 1_000
 _FEWEST: Final = 200
-PART_EVENTS: Final = 20_000
-PART_BYTES: Final = 32 << 20
-"""What goes through the pipeline at once, unless a single record is larger."""
 
 
 class EnrichStep:
@@ -79,21 +72,42 @@ class EnrichStep:
         self._clock = clock
         self._stored: dict[int, int] | None = None
         self._outcomes: deque[bool] = deque(maxlen=_REMEMBERED)
+        self._storing: asyncio.Task[None] | None = None
+        self._in_flight = 0
         self._interrupted = asyncio.Event()
         self._ending: asyncio.TimerHandle | None = None
 
     async def process(self, records: Sequence[Record]) -> bool:
-        """Process a batch; durable when it returns True. Interrupted, it gives up: what it was given comes again."""
+        """Process a batch, but for its last part. Interrupted, it gives up: what it was given comes again."""
         try:
-            return await self._process(records)
+            await self._process(records)
         except Interrupted:
             return False
+        except BaseException:
+            with contextlib.suppress(Interrupted):
+                await self._settle()
+            raise
+        return True
+
+    def in_flight(self) -> int:
+        """Return how many of the last records given are not known to be durable yet."""
+        return self._in_flight
+
+    async def settle(self) -> bool:
+        """Wait until everything given is durable; return whether it is."""
+        try:
+            await self._settle()
+        except Interrupted:
+            return False
+        return not self._interrupted.is_set()
 
     async def tick(self) -> bool:
-        """Let rollups follow; nothing ever waits for durability."""
+        """See what became of the last part; let rollups follow."""
         if self._roller is not None:
             self._roller.go_on()
-        return not self._interrupted.is_set()
+        if self._storing is not None and not self._storing.done():
+            return not self._interrupted.is_set()
+        return await self.settle()
 
     def interrupt(self) -> None:
         """Stop waiting for the store soon: whoever takes over reads there how far it is."""
@@ -102,15 +116,16 @@ class EnrichStep:
         self._ending = asyncio.get_running_loop().call_later(PATIENCE, self._interrupted.set)
 
     async def release(self) -> None:
-        """Forget how far the store is: someone else may write next."""
+        """Let the last part end; forget how far the store is: someone else may write next."""
+        await self.settle()
         if self._ending is not None:
             self._ending.cancel()
         self._interrupted.clear()
-        self._stored = None
+        self._stored, self._in_flight = None, 0
         if self._sampler is not None:
             self._sampler.forget()
 
-    async def _process(self, records: Sequence[Record]) -> bool:
+    async def _process(self, records: Sequence[Record]) -> None:
         if self._interrupted.is_set():
             raise Interrupted("Processing a batch")
         stored = await self._stored_positions()
@@ -119,20 +134,27 @@ class EnrichStep:
             for record in records
             if record.offset > stored.get(record.partition, -1)
         }
-        storing: asyncio.Task[None] | None = None
-        try:
-            for part in parts(fresh.values()):
-                if self._interrupted.is_set():
-                    raise Interrupted("Processing a batch")
-                batch = await asyncio.to_thread(self._pipeline.enrich, part, self._clock.now())
-                self._check_poison(batch)
-                if storing is not None:
-                    await storing
-                storing = asyncio.create_task(self._store(batch, stored))
-        finally:
-            if storing is not None:
-                await storing
-        return True
+        enrich = functools.partial(self._pipeline.enrich, now=self._clock.now())
+        coming = parts(fresh.values(), enrich, self._topic_id, keep_batches=self._sampler is not None)
+        self._in_flight += len(records)
+        while True:
+            if self._interrupted.is_set():
+                raise Interrupted("Processing a batch")
+            part = await asyncio.to_thread(next, coming, None)
+            if part is None:
+                break
+            self._check_poison(part)
+            await self._settle(len(records))
+            self._storing = asyncio.create_task(self._store(part, stored))
+        if self._storing is None:
+            self._in_flight = 0
+
+    async def _settle(self, in_flight: int = 0) -> None:
+        """Wait until what is under way is stored; then only the last `in_flight` records may be missing."""
+        if self._storing is not None:
+            storing, self._storing = self._storing, None
+            await storing
+        self._in_flight = in_flight
 
     async def _stored_positions(self) -> dict[int, int]:
         if self._stored is None:
@@ -143,17 +165,16 @@ class EnrichStep:
             )
         return self._stored
 
-    async def _store(self, batch: Batch, stored: dict[int, int]) -> None:
-        outgoing = await asyncio.to_thread(lambda: waves(measurements_of(batch, self._topic_id)))
-        for wave in (*outgoing, [dead_letter_record(letter, self._topic_id) for letter in batch.dead]):
+    async def _store(self, part: Part, stored: dict[int, int]) -> None:
+        dead = [dead_letter_record(letter, self._topic_id) for letter in part.dead]
+        for wave in (*part.measurements, dead):
             send = functools.partial(self._producer.send, wave)
             await until_it_works("Sending measurements", send, self._interrupted)
-        if batch.size:
-            rows = await asyncio.to_thread(rows_of, batch)
-            for partition, block in by_partition(batch, rows):
-                stored[partition] = await self._append(partition, stored.get(partition, -1), block)
+        for partition, rows in part.rows:
+            stored[partition] = await self._append(partition, stored.get(partition, -1), rows)
         if self._sampler is not None:
-            self._sampler.offer(batch)
+            for batch in part.batches:
+                self._sampler.offer(batch)
 
     async def _append(self, partition: int, after: int, rows: Columns) -> int:
         now = dt.datetime.fromtimestamp(self._clock.now(), dt.UTC)
@@ -162,43 +183,15 @@ class EnrichStep:
         append = functools.partial(asyncio.to_thread, self._sink.append, "inferences", block)
         return (await until_it_works("Writing inferences", append, self._interrupted)).position
 
-    def _check_poison(self, batch: Batch) -> None:
+    def _check_poison(self, part: Part) -> None:
         # By the record: one of a thousand broken lines says no more about what is upstream than one of a single line.
-        records = batch.decoded.records
-        good = np.bincount(batch.decoded.record_of, minlength=len(records)).tolist()
-        dead = Counter((letter.position.partition, letter.position.offset) for letter in batch.dead)
-        for record, fine in zip(records, good, strict=True):
-            self._outcomes.append(fine >= dead[record.partition, record.offset])
+        for fine in part.fine:
+            self._outcomes.append(fine)
         invalid = self._outcomes.count(False)
         if len(self._outcomes) >= _FEWEST and invalid > self._settings.poison_limit * len(self._outcomes):
             share = invalid / len(self._outcomes)
-            reason = batch.dead[-1].reason if batch.dead else "unknown"
+            reason = part.dead[-1].reason if part.dead else "unknown"
             raise TooMuchPoison(share, len(self._outcomes), self._settings.poison_limit, reason)
-
-
-def parts(records: Iterable[SourceRecord]) -> Iterator[list[SourceRecord]]:
-    """Yield records, each partition's together and in order, a part at a time."""
-    part: list[SourceRecord] = []
-    events = size = 0
-    for record in sorted(records, key=lambda record: (record.partition, record.offset)):
-        value = record.value or b""
-        lines = value.count(b"\n") + 1
-        if part and (events + lines > PART_EVENTS or size + len(value) > PART_BYTES):
-            yield part
-            part, events, size = [], 0, 0
-        part.append(record)
-        events += lines
-        size += len(value)
-    if part:
-        yield part
-
-
-def by_partition(batch: Batch, rows: Mapping[str, pa.Array]) -> Iterator[tuple[int, Columns]]:
-    """Yield the rows of each partition; they stand together."""
-    partitions = batch.partitions
-    starts = [0, *(np.flatnonzero(np.diff(partitions)) + 1).tolist(), len(partitions)]
-    for start, end in itertools.pairwise(starts):
-        yield int(partitions[start]), {name: values[start:end] for name, values in rows.items()}
 
 
 def dead_letter_record(letter: DeadLetter, topic_id: str) -> OutgoingRecord:

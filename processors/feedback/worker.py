@@ -20,7 +20,8 @@ from inferwatch import topics
 from inferwatch.clock import Clock
 from processors.dead_letters import dead_letter
 from processors.enrich.decode import SourceRecord
-from processors.enrich.worker import PATIENCE, parts
+from processors.enrich.parts import CHUNK_BYTES, chunks
+from processors.enrich.worker import PATIENCE
 from processors.errors import Interrupted
 from processors.feedback.rows import Given, read, rows_of
 from processors.producer import RecordProducer
@@ -91,8 +92,8 @@ class FeedbackStep:
             for record in records
             if record.offset > stored.get(record.partition, -1)
         }
-        for part in parts(fresh.values()):
-            await self._process_part(part, stored)
+        for chunk in chunks(fresh.values(), CHUNK_BYTES):
+            await self._process_part(chunk, stored)
 
     async def _process_part(self, records: Sequence[SourceRecord], stored: dict[int, int]) -> None:
         bounds = (self._clock.now(), self._settings.past_days, self._settings.future_seconds)

@@ -43,6 +43,8 @@ CREATE TABLE IF NOT EXISTS metrics_1m
     team LowCardinality(String),
     prompt_name LowCardinality(String),
     prompt_version LowCardinality(String),
+    source LowCardinality(String),
+    status LowCardinality(String),
     mark_topic_id LowCardinality(String),
     mark_partition UInt32,
     mark_offset SimpleAggregateFunction(max, UInt64),
@@ -67,7 +69,11 @@ CREATE TABLE IF NOT EXISTS metrics_1m
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY ingested_on
-ORDER BY (environment, model, bucket, model_version, service, team, prompt_name, prompt_version, mark_topic_id, mark_partition)
+ORDER BY
+(
+    environment, model, bucket, model_version, service, team, prompt_name, prompt_version, source, status,
+    mark_topic_id, mark_partition
+)
 TTL bucket + INTERVAL 60 DAY WHERE environment != ''
 SETTINGS non_replicated_deduplication_window = 10000;
 
@@ -82,6 +88,8 @@ CREATE TABLE IF NOT EXISTS metrics_1h
     team LowCardinality(String),
     prompt_name LowCardinality(String),
     prompt_version LowCardinality(String),
+    source LowCardinality(String),
+    status LowCardinality(String),
     mark_topic_id LowCardinality(String),
     mark_partition UInt32,
     mark_offset SimpleAggregateFunction(max, UInt64),
@@ -106,7 +114,11 @@ CREATE TABLE IF NOT EXISTS metrics_1h
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY ingested_on
-ORDER BY (environment, model, bucket, model_version, service, team, prompt_name, prompt_version, mark_topic_id, mark_partition)
+ORDER BY
+(
+    environment, model, bucket, model_version, service, team, prompt_name, prompt_version, source, status,
+    mark_topic_id, mark_partition
+)
 TTL bucket + INTERVAL 400 DAY WHERE environment != ''
 SETTINGS non_replicated_deduplication_window = 10000;
 

@@ -39,14 +39,16 @@ ALTER TABLE metrics_1h MODIFY SETTING deduplicate_merge_projection_mode = 'rebui
 ALTER TABLE metrics_1h ADD PROJECTION IF NOT EXISTS by_day
 (
     SELECT
-        environment, model, model_version, service, team, prompt_name, prompt_version, ingested_on, toStartOfDay(bucket),
+        environment, model, model_version, service, team, prompt_name, prompt_version, source, status,
+        ingested_on, toStartOfDay(bucket),
         sum(requests), sum(errors), sum(cancelled), sum(input_tokens), sum(output_tokens), sum(cost),
         sum(requests_without_cost), sum(requests_with_pii),
         quantilesTDigestMergeState(0.5, 0.95, 0.99)(duration),
         quantilesTDigestMergeState(0.5, 0.95, 0.99)(time_to_first_token),
         quantilesTDigestMergeState(0.5, 0.95, 0.99)(time_per_output_token)
     GROUP BY
-        environment, model, model_version, service, team, prompt_name, prompt_version, ingested_on, toStartOfDay(bucket)
+        environment, model, model_version, service, team, prompt_name, prompt_version, source, status,
+        ingested_on, toStartOfDay(bucket)
 );
 ALTER TABLE metrics_1h ADD PROJECTION IF NOT EXISTS by_hour
 (

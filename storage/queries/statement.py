@@ -12,8 +12,11 @@ from storage.queries.text import has_text
 CLOCK_SKEW: Final = timedelta(days=1)
 """How far an event's own time may lie after its arrival. Lets ClickHouse skip days of arrival that came before."""
 
-ROLLUP_COLUMNS: Final = ("environment", "model", "model_version", "service", "team", "prompt_name", "prompt_version")
-COLUMNS: Final = (*ROLLUP_COLUMNS, "source", "status", "user", "trace_id", "conversation_id")
+ROLLUP_COLUMNS: Final = (
+    *("environment", "model", "model_version", "service", "team", "prompt_name", "prompt_version"),
+    *("source", "status"),
+)
+COLUMNS: Final = (*ROLLUP_COLUMNS, "user", "trace_id", "conversation_id")
 
 
 class Where:

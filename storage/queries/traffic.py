@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, get_args
 from storage.queries.figures import LATENCIES, OF_PARTS, OF_ROWS, SUMS, parts
 from storage.queries.reader import Reader
 from storage.queries.scope import ANY, Filters, TimeRange, from_micros, micros
-from storage.queries.statement import ROLLUP_COLUMNS, Where, answers_all, of_inferences, select
+from storage.queries.statement import Where, answers_all, of_inferences, select
 from storage.queries.tiles import fits, tiles
 
 Dimension = Literal[
@@ -23,7 +23,6 @@ MOST_POINTS: Final = 5_000
 MOST_GROUPS: Final = 1_000
 
 _AT: Final = "intDiv(toInt64(toUnixTimestamp({time})), {step:Int64}) * {step:Int64}"
-_OF_ROWS_ALONE: Final = {f"t.{name}" for name in get_args(Dimension) if name not in ROLLUP_COLUMNS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +137,7 @@ def _rows(
     """
     where = Where() if step is None else Where().bind(step=micros(step) // 1_000_000)
     rest = f"GROUP BY {group} {rest}" if group else rest
-    if answers_all(filters) and by not in _OF_ROWS_ALONE and fits(range, step):
+    if answers_all(filters) and fits(range, step):
         source = parts(tiles(range, step, reader.kept(range.start)), filters, group, by, where)
         columns = ({group: f"t.{group}"} if group else {}) | OF_PARTS
         return reader.rows(select(columns, source, None, rest), where.parameters)

@@ -110,7 +110,10 @@ _TIMES: Final = {
     "time_per_output_token": "Nullable(Float64)",
     "queue_time": "Nullable(Float64)",
 }
-_KEYS: Final = ("environment", "model", "model_version", "service", "team", "prompt_name", "prompt_version")
+_KEYS: Final = (
+    *("environment", "model", "model_version", "service", "team", "prompt_name", "prompt_version"),
+    *("source", "status"),
+)
 _MINUTE: Final = "toStartOfMinute(toDateTime(r.started_at))"
 _HITS: Final = {"hits": "sum(toUInt64(hit.3))", "inferences": "count()", "fingerprint": FINGERPRINT}
 

@@ -123,7 +123,8 @@ def test_every_way_to_put_a_range_together_says_what_rows_say(reader: Reader, si
         assert found.duration.p95 == pytest.approx(of_rows.duration.p95, rel=0.05)
         if step is not None:
             assert added([point.traffic for point in series(reader, range, step)]) == figures(found)
-        assert added([group.traffic for group in breakdown(reader, range, "service")]) == figures(found)
+        for dimension in ("service", "source", "status"):
+            assert added([group.traffic for group in breakdown(reader, range, dimension)]) == figures(found)
 
 
 def test_what_rollups_no_longer_keep_is_counted_from_rows(

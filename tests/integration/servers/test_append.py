@@ -18,7 +18,7 @@ from clickhouse_connect.driver.client import Client
 from inferwatch.clock import SystemClock
 from storage.client import StoreSettings, connect
 from storage.connection import Connection
-from storage.errors import StoreUnavailable
+from storage.errors import AppendStuck, StoreUnavailable
 from storage.migrate import load, migrate
 from storage.rollups import ROLLUPS, Behind, RollupName, Rollups
 from storage.sink import MOST_ROWS, Appended, Block, ClickHouseSink
@@ -117,7 +117,9 @@ def test_burnt_tokens_delay_a_block_and_lose_nothing(
         connection.insert("inferences", _columns(records(-1, range(4))), f"{TOPIC}:0:-1:{attempt}")
         client.command(f"ALTER TABLE inferences REPLACE PARTITION '{NOW.date()}' FROM before")
     assert stored(client, TOPIC, 0) == [], "as after crashes between noting a token and keeping the rows"
-    assert sinks[0].append("inferences", records(-1, range(6))) == Appended(5, 0)
+    with pytest.raises(AppendStuck):
+        sinks[0].append("inferences", records(-1, range(6)))
+    assert sinks[0].append("inferences", records(-1, range(6))) == Appended(5, 0), "with the next token"
     assert sinks[1].append("inferences", records(-1, range(4))) == Appended(5, 0)
     assert stored(client, TOPIC, 0) == of_records(range(6))
     connection.close()

@@ -6,13 +6,14 @@ import asyncio
 
 import pytest
 
-from processors.enrich import worker
+from processors.enrich import parts
 
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of two events."""
-    monkeypatch.setattr(worker, "PART_EVENTS", 2)
+    monkeypatch.setattr(parts, "PART_EVENTS", 2)
+    monkeypatch.setattr(parts, "CHUNK_BYTES", 1)
 
 
 @pytest.fixture

@@ -233,6 +233,11 @@ def enrich_step(
     return EnrichStep(EnrichSettings(**settings), made, sink, producer, sampler, roller, topic_id, HandClock())
 
 
+async def processed(step: EnrichStep, records: Sequence[Record]) -> bool:
+    """Process a batch to its very end; return whether it is durable."""
+    return await step.process(records) and await step.settle()
+
+
 def offsets(sink: MemorySink, table: Table = "inferences") -> list[tuple[int, int, int]]:
     """Return where each row came from, in the order in which rows were stored."""
     rows = sink.tables.get(table, [])

@@ -11,7 +11,10 @@ import pytest
 
 from processors import consume
 from processors.consume import attach
+from processors.intake import BatchSize
 from processors.step import Record
+
+SIZE = BatchSize(10, 0.1)
 
 
 class Signal:
@@ -55,7 +58,7 @@ class Stream:
         self.batches = batches
         self.acknowledged: list[int] = []
 
-    async def noack_take(self, most: int, within: float) -> AsyncIterator[list[Any]]:
+    async def in_batches(self) -> AsyncIterator[list[Any]]:
         for batch in self.batches:
             yield [
                 SimpleNamespace(
@@ -96,9 +99,15 @@ class Scripted:
         self.released += 1
 
 
-def attached(step: Any) -> App:
+@pytest.fixture(autouse=True)
+def batches_as_scripted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches as a stream says them; how they are made is another test's business."""
+    monkeypatch.setattr(consume, "batches", lambda stream, size: stream.in_batches())
+
+
+def attached(step: Any, in_flight: Callable[[], int] = lambda: 0) -> App:
     app = App()
-    attach(app, step, name="n", topics=["t"], most=10, within=0.1)  # type: ignore[arg-type]  # a double
+    attach(app, step, name="n", topics=["t"], size=SIZE, in_flight=in_flight)  # type: ignore[arg-type]  # a double
     return app
 
 
@@ -114,6 +123,18 @@ async def test_a_durable_batch_is_acknowledged_with_every_batch_before_it() -> N
     await app.tick()
     await app.tick()
     assert stream.acknowledged == [1, 2, 3, 4]
+
+
+async def test_what_is_in_flight_is_acknowledged_later() -> None:
+    stream, step = Stream([1, 2], [3, 4, 5], [6]), Scripted(True, True, True)
+    in_flight = iter([2, 4, 1, 1, 0])
+    app = attached(step, lambda: next(in_flight))
+    await app.consume(stream)
+    assert stream.acknowledged == [1, 2, 3, 4, 5]
+    await app.tick()
+    assert stream.acknowledged == [1, 2, 3, 4, 5]
+    await app.tick()
+    assert stream.acknowledged == [1, 2, 3, 4, 5, 6]
 
 
 async def test_a_batch_that_failed_is_never_acknowledged_and_the_worker_crashes() -> None:
@@ -237,7 +258,7 @@ async def test_four_consumers_that_cannot_finish_stop_in_less_than_eight_seconds
 
     app = App()
     for name in "abcd":
-        attach(app, Scripted(), name=name, topics=["t"], most=10, within=0.1)  # type: ignore[arg-type]  # a double
+        attach(app, Scripted(), name=name, topics=["t"], size=SIZE)  # type: ignore[arg-type]  # a double
     monkeypatch.setattr(asyncio, "wait_for", never)
     for stop in app.on_before_shutdown.connected:
         await stop()

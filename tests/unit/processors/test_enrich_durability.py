@@ -34,6 +34,7 @@ from tests.unit.processors.makers import (
     measured,
     offsets,
     one_each,
+    processed,
     record,
 )
 
@@ -58,14 +59,14 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_of_each_part_measurements_and_dead_letters_are_out_before_its_rows() -> None:
     log: list[str] = []
     given_events = [record(event(), b"junk", offset=offset) for offset in range(3)]
-    await enrich_step(UnsteadySink(log), LoggingProducer(log)).process(given_events)
+    await processed(enrich_step(UnsteadySink(log), LoggingProducer(log)), given_events)
     assert log == [f"send {topics.MEASUREMENTS}", f"send {topics.DEAD_LETTERS}", "write inferences"] * 3
 
 
 async def test_nothing_is_acknowledged_before_its_rows_are_stored() -> None:
     sink = GatedSink()
     one = enrich_step(sink, MemoryProducer())
-    processing = asyncio.create_task(one.process(one_each()))
+    processing = asyncio.create_task(processed(one, one_each()))
     await reached(sink.reached)
     done, _ = await asyncio.wait([processing], timeout=0.05)
     assert (done, offsets(sink)) == (set(), [])
@@ -78,8 +79,8 @@ async def test_nothing_is_acknowledged_before_its_rows_are_stored() -> None:
 async def test_blocks_name_the_position_that_they_follow() -> None:
     sink = UnsteadySink([])
     one = enrich_step(sink, MemoryProducer())
-    await one.process([*one_each(0, 1, 2), record(event(), offset=7, partition=1)])
-    await one.process(one_each(5))
+    await processed(one, [*one_each(0, 1, 2), record(event(), offset=7, partition=1)])
+    await processed(one, one_each(5))
     assert [(block.partition, block.after, block.offsets.tolist()) for block in sink.blocks] == [
         (0, -1, [0, 1]),
         (0, 1, [2]),
@@ -90,7 +91,7 @@ async def test_blocks_name_the_position_that_they_follow() -> None:
 
 async def test_rows_of_one_block_arrived_at_one_time() -> None:
     sink = MemorySink()
-    await enrich_step(sink, MemoryProducer()).process(one_each())
+    await processed(enrich_step(sink, MemoryProducer()), one_each())
     assert len({found["ingested_at"] for found in sink.tables["inferences"]}) == 1
 
 
@@ -113,7 +114,7 @@ class Refusing(MemorySink):
 async def test_a_store_that_refuses_any_part_stops_the_worker(taken: int) -> None:
     sink = Refusing(taken)
     with pytest.raises(StoreRefused):
-        await enrich_step(sink, MemoryProducer()).process(one_each())
+        await processed(enrich_step(sink, MemoryProducer()), one_each())
     assert offsets(sink) == ROWS[: 2 * taken]
 
 
@@ -132,7 +133,7 @@ async def test_a_mistake_in_one_part_lets_the_one_before_be_stored_and_stops_the
     made = Breaking(EnrichSettings(), SCANNER, BOOK)
     one = EnrichStep(EnrichSettings(), made, sink, MemoryProducer(), None, None, TOPIC_ID, HandClock())
     with pytest.raises(ZeroDivisionError):
-        await one.process(one_each())
+        await processed(one, one_each())
     assert offsets(sink) == ROWS[:4]
 
 
@@ -143,7 +144,7 @@ async def test_whatever_fails_and_whatever_answer_is_lost_each_row_is_stored_onc
 ) -> None:
     sink = UnsteadySink([], before, after)
     producer = LoggingProducer()
-    assert await enrich_step(sink, producer).process(one_each())
+    assert await processed(enrich_step(sink, producer), one_each())
     assert offsets(sink) == ROWS
     assert len(measured(producer)) == 10
     assert len(waits) == before + after
@@ -169,12 +170,12 @@ async def test_the_store_is_asked_how_far_it_is_once_after_each_release(waits: l
     sink = Forgetful(2)
     one = enrich_step(sink, MemoryProducer())
     asked_by_sink = 1  # each append looks too, as the real one does
-    await one.process(one_each(0))
+    await processed(one, one_each(0))
     assert (len(waits), sink.asked) == (2, 1 + asked_by_sink)
-    await one.process(one_each(1))
+    await processed(one, one_each(1))
     assert sink.asked == 1 + 2 * asked_by_sink
     await one.release()
-    await one.process(one_each(1))
+    await processed(one, one_each(1))
     assert sink.asked == 2 + 2 * asked_by_sink
     assert offsets(sink) == ROWS[:2]
 
@@ -183,7 +184,7 @@ async def test_the_store_is_asked_how_far_it_is_once_after_each_release(waits: l
 async def test_an_interruption_gives_up_waiting_and_a_release_begins_anew() -> None:
     sink, producer = UnsteadySink([], before=10**9), LoggingProducer()
     one = enrich_step(sink, producer)
-    processing = asyncio.create_task(one.process(one_each()))
+    processing = asyncio.create_task(processed(one, one_each()))
     await until(lambda: bool(sink.blocks))
     one.interrupt()
     assert not await asyncio.wait_for(processing, 5)
@@ -191,7 +192,7 @@ async def test_an_interruption_gives_up_waiting_and_a_release_begins_anew() -> N
     await one.release()
     assert await one.tick()
     sink.before = 0
-    assert await one.process(one_each())
+    assert await processed(one, one_each())
     assert offsets(sink) == ROWS
     assert [m.position.offset for m in measured(producer)] == [*range(10), *range(10)]
 
@@ -201,7 +202,7 @@ async def test_kafka_that_is_away_is_given_up_too_and_no_row_is_stored() -> None
     sink, producer = UnsteadySink([]), LoggingProducer()
     producer.raises = [DeliveryFailed("t", "timed out")] * 100
     one = enrich_step(sink, producer)
-    processing = asyncio.create_task(one.process(one_each()))
+    processing = asyncio.create_task(processed(one, one_each()))
     await until(lambda: len(producer.raises) < 100)
     one.interrupt()
     assert not await asyncio.wait_for(processing, 5)
@@ -212,19 +213,19 @@ async def test_kafka_that_is_away_is_given_up_too_and_no_row_is_stored() -> None
 async def test_after_something_was_given_up_nothing_is_durable_until_a_release() -> None:
     sink = UnsteadySink([])
     one = enrich_step(sink, MemoryProducer())
-    assert await one.process(one_each(0, 1))
+    assert await processed(one, one_each(0, 1))
     sink.before = 10**9
-    processing = asyncio.create_task(one.process(one_each(2, 3)))
+    processing = asyncio.create_task(processed(one, one_each(2, 3)))
     await until(lambda: len(sink.blocks) > 1)
     one.interrupt()
     assert not await asyncio.wait_for(processing, 5)
     sink.before = 0
     for again in ([], one_each(0, 1), one_each(4)):
-        assert not await one.process(again)
+        assert not await processed(one, again)
     assert offsets(sink) == ROWS[:2]
     await one.release()
-    assert await one.process([])
-    assert await one.process(one_each(2, 3, 4))
+    assert await processed(one, [])
+    assert await processed(one, one_each(2, 3, 4))
     assert offsets(sink) == ROWS[:5]
 
 
@@ -232,14 +233,14 @@ async def test_after_something_was_given_up_nothing_is_durable_until_a_release()
 async def test_an_insert_that_was_left_to_itself_may_still_happen_and_counts_once() -> None:
     sink = GatedSink()
     one = enrich_step(sink, MemoryProducer())
-    processing = asyncio.create_task(one.process(one_each()))
+    processing = asyncio.create_task(processed(one, one_each()))
     await reached(sink.reached)
     one.interrupt()
     assert not await asyncio.wait_for(processing, 5)
     await one.release()
     stuck, sink.gate = sink.gate, threading.Event()
     sink.gate.set()
-    assert await one.process(one_each())
+    assert await processed(one, one_each())
     assert (len(sink.blocks), offsets(sink)) == (5, ROWS)
     stuck.set()
     await until(lambda: len(sink.blocks) == 6)
@@ -249,13 +250,13 @@ async def test_an_insert_that_was_left_to_itself_may_still_happen_and_counts_onc
 async def test_a_batch_that_ends_within_the_patience_is_durable_and_the_release_ends_the_interruption() -> None:
     sink = GatedSink()
     one = enrich_step(sink, MemoryProducer())
-    processing = asyncio.create_task(one.process(one_each(0)))
+    processing = asyncio.create_task(processed(one, one_each(0)))
     await reached(sink.reached)
     one.interrupt()
     sink.gate.set()
     assert await processing
     await one.release()
-    assert await one.process(one_each(0, 1))
+    assert await processed(one, one_each(0, 1))
     assert offsets(sink) == ROWS[:2]
 
 
@@ -267,4 +268,4 @@ async def test_two_interruptions_before_a_release_do_not_outlive_it(monkeypatch:
     await one.release()
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(one._interrupted.wait(), 0.1)
-    assert await one.process(one_each(0))
+    assert await processed(one, one_each(0))

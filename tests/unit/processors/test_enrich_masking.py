@@ -10,7 +10,7 @@ import pytest
 
 from inferwatch import InferenceEvent, Message, Part, TensorSummary, Truncation, text_message
 from processors.enrich.mask import keyed_hash
-from processors.enrich.measurements import measurements_of, waves
+from processors.enrich.measurements import Lines, measurements_of, waves
 from processors.enrich.pipeline import MOST_TEXT_CHARACTERS
 from processors.enrich.rows import rows_of
 from tests.unit.processors.makers import TOPIC_ID, enriched, event, row, rows
@@ -199,7 +199,7 @@ def test_a_value_in_any_field_reaches_neither_row_nor_measurement(field: str, am
     assert EMAIL.encode() not in b"".join(
         bytes(buffer) for column in rows_of(batch).values() for buffer in _buffers(column)
     )
-    assert EMAIL not in repr(waves(measurements_of(batch, TOPIC_ID)))
+    assert EMAIL not in repr(waves(Lines(measurements_of(batch, TOPIC_ID))))
 
 
 def _buffers(column: Any) -> list[Any]:

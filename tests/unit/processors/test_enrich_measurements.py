@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from inferwatch import text_message, topics
 from processors.enrich import measurements
-from processors.enrich.measurements import measurements_of, waves
+from processors.enrich.measurements import Lines, measurements_of, waves
 from processors.producer import OutgoingRecord
 from processors.records import Measurement, Position, decode_records, encode_records
 from tests.unit.processors.makers import NOW, TOPIC_ID, enriched, event, pipeline, record, source
@@ -25,7 +25,7 @@ def test_one_model_has_one_record_a_wave_and_its_order_is_kept(monkeypatch: pyte
     found = measurements_of(enriched(*(event(request_model=model) for model in models)), TOPIC_ID)
     room = 2 * (max(len(encode_records([one])) for one in found) + 1)
     monkeypatch.setattr(measurements, "_RECORD_BYTES", room)  # for two measurements
-    assert [[(key, [m.position.index for m in of]) for key, of in wave] for wave in sent(waves(found))] == [
+    assert [[(key, [m.position.index for m in of]) for key, of in wave] for wave in sent(waves(Lines(found)))] == [
         [("default/a", [0, 2]), ("default/b", [1])],
         [("default/a", [3, 4])],
         [("default/a", [5])],
@@ -33,7 +33,7 @@ def test_one_model_has_one_record_a_wave_and_its_order_is_kept(monkeypatch: pyte
 
 
 def test_nothing_is_no_record() -> None:
-    assert waves([]) == []
+    assert waves(Lines()) == []
     assert measurements_of(enriched(b"junk"), TOPIC_ID) == []
 
 
@@ -56,7 +56,7 @@ def test_a_record_of_measurements_is_never_larger_than_kafka_takes(
         output_tokens=most,
     )
     batch = pipeline().enrich([source(record(*[longest] * 60).value, 2**62, 2**31)], NOW)
-    outgoing = waves(measurements_of(batch, "x" * 64))
+    outgoing = waves(Lines(measurements_of(batch, "x" * 64)))
     assert batch.size == 60 == sum(len(decode_records(one.value, Measurement)) for wave in outgoing for one in wave)
     assert max(len(one.value) for wave in outgoing for one in wave) <= 30_000
 
@@ -73,7 +73,7 @@ def test_waves_hold_everything_once_in_order_and_within_bounds(names: list[tuple
     ]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(measurements, "_RECORD_BYTES", room)
-        outgoing = waves(given)
+        outgoing = waves(Lines(given))
     for wave in outgoing:
         assert len({one.key for one in wave}) == len(wave) > 0
         for one in wave:
@@ -90,13 +90,13 @@ def test_line_breaks_count_as_part_of_a_record(monkeypatch: pytest.MonkeyPatch) 
     line = len(encode_records(given[:1]))
     for room, fit in ((3 * line + 1, 2), (3 * line + 2, 3)):
         monkeypatch.setattr(measurements, "_RECORD_BYTES", room)
-        assert next(len(found) for wave in sent(waves(given)) for _, found in wave) == fit
+        assert next(len(found) for wave in sent(waves(Lines(given))) for _, found in wave) == fit
 
 
 def test_models_whose_keys_look_alike_are_kept_apart() -> None:
     pairs = [("a/b", "c"), ("a", "b/c")]
     events = [event(environment=environment, request_model=model) for environment, model in pairs]
-    (wave,) = sent(waves(measurements_of(enriched(*events), TOPIC_ID)))
+    (wave,) = sent(waves(Lines(measurements_of(enriched(*events), TOPIC_ID))))
     assert [[(m.environment, m.model) for m in found] for _, found in wave] == [[pair] for pair in pairs]
 
 

@@ -15,7 +15,7 @@ from storage.client import StoreSettings
 from storage.errors import RollupStuck, StoreUnavailable
 from storage.rollups import Advanced, RollupName, Rollups
 from storage.sink import MemorySink
-from tests.unit.processors.makers import NOW, HandClock, enrich_step, event, record
+from tests.unit.processors.makers import NOW, HandClock, enrich_step, event, processed, record
 
 DAY = dt.date(2027, 1, 15)
 IDLE: dict[RollupName, Advanced] = {"metrics_1m": Advanced(0, False), "pii_hits": Advanced(0, False)}
@@ -119,7 +119,7 @@ async def test_rows_are_acknowledged_while_rollups_are_stuck() -> None:
     one = enrich_step(MemorySink(), MemoryProducer(), roller=roller)
     assert await one.tick()
     await until(lambda: rollups.asked == 1)
-    assert await one.process([record(event())])
+    assert await processed(one, [record(event())])
     assert await one.tick()
     await one.release()
     rollups.gate.set()

@@ -28,6 +28,7 @@ from tests.unit.processors.makers import (
     event,
     measured,
     offsets,
+    processed,
     record,
 )
 
@@ -37,7 +38,7 @@ PROMPT = (text_message("user", "How do I block my card?"),)
 async def test_each_event_becomes_a_row_and_a_measurement() -> None:
     sink, producer = MemorySink(), MemoryProducer()
     batch = [record(event(), event(), offset=1), record(event(request_model="other"), offset=4, partition=1)]
-    assert await enrich_step(sink, producer).process(batch)
+    assert await processed(enrich_step(sink, producer), batch)
     assert offsets(sink) == [(0, 1, 0), (0, 1, 1), (1, 4, 0)]
     assert [one.key for one in producer.records] == ["default/smollm2", "default/other"]
     ids = [str(uuid.UUID(bytes=row["event_id"])) for row in sink.tables["inferences"]]
@@ -47,7 +48,7 @@ async def test_each_event_becomes_a_row_and_a_measurement() -> None:
 
 async def test_measurements_and_dead_letters_are_out_before_rows_are_written() -> None:
     log: list[str] = []
-    await enrich_step(UnsteadySink(log), LoggingProducer(log)).process([record(event(), b"junk")])
+    await processed(enrich_step(UnsteadySink(log), LoggingProducer(log)), [record(event(), b"junk")])
     assert log == [f"send {topics.MEASUREMENTS}", f"send {topics.DEAD_LETTERS}", "write inferences"]
 
 
@@ -55,9 +56,9 @@ async def test_the_same_records_after_a_release_are_written_once() -> None:
     sink, producer = MemorySink(), MemoryProducer()
     one = enrich_step(sink, producer)
     batch = [record(event(), event(), offset=offset) for offset in range(3)]
-    await one.process(batch)
+    await processed(one, batch)
     await one.release()
-    await one.process([*batch, record(event(), offset=3)])
+    await processed(one, [*batch, record(event(), offset=3)])
     assert [offset for _, offset, _ in offsets(sink)] == [0, 0, 1, 1, 2, 2, 3]
     assert len(measured(producer)) == 7
 
@@ -66,8 +67,8 @@ async def test_the_same_records_without_a_release_are_written_once() -> None:
     sink = MemorySink()
     one = enrich_step(sink, MemoryProducer())
     batch = [record(event(), offset=7)]
-    await one.process(batch)
-    await one.process(batch)
+    await processed(one, batch)
+    await processed(one, batch)
     assert offsets(sink) == [(0, 7, 0)]
 
 
@@ -78,7 +79,7 @@ def test_any_cut_and_any_restart_gives_each_event_one_row(data: st.DataObject) -
     done, restarts = 0, 0
     while done < len(records):
         end = data.draw(st.integers(done + 1, len(records)))
-        asyncio.run(enrich_step(sink, MemoryProducer()).process(records[done:end]))
+        asyncio.run(processed(enrich_step(sink, MemoryProducer()), records[done:end]))
         if restarts < 3 and data.draw(st.booleans()):
             restarts += 1
             done = data.draw(st.integers(0, end))  # the acknowledgement of the rest was lost
@@ -89,7 +90,7 @@ def test_any_cut_and_any_restart_gives_each_event_one_row(data: st.DataObject) -
 
 async def test_a_store_that_is_away_is_waited_for(waits: list[float]) -> None:
     sink, producer = UnsteadySink([], before=3), LoggingProducer()
-    assert await enrich_step(sink, producer).process([record(event())])
+    assert await processed(enrich_step(sink, producer), [record(event())])
     assert offsets(sink) == [(0, 0, 0)]
     assert waits == [1.0, 2.0, 4.0]
     assert producer.log == [f"send {topics.MEASUREMENTS}"]
@@ -97,7 +98,7 @@ async def test_a_store_that_is_away_is_waited_for(waits: list[float]) -> None:
 
 async def test_an_insert_whose_answer_was_lost_is_not_made_again(waits: list[float]) -> None:
     sink = UnsteadySink([], after=1)
-    assert await enrich_step(sink, MemoryProducer()).process([record(event(), event())])
+    assert await processed(enrich_step(sink, MemoryProducer()), [record(event(), event())])
     assert offsets(sink) == [(0, 0, 0), (0, 0, 1)]
     assert len(waits) == 1
 
@@ -105,7 +106,7 @@ async def test_an_insert_whose_answer_was_lost_is_not_made_again(waits: list[flo
 async def test_kafka_that_is_away_is_waited_for_and_no_row_is_written_meanwhile(waits: list[float]) -> None:
     sink, producer = MemorySink(), LoggingProducer()
     producer.raises = [DeliveryFailed("t", "timed out")] * 2
-    assert await enrich_step(sink, producer).process([record(event())])
+    assert await processed(enrich_step(sink, producer), [record(event())])
     assert (len(waits), len(offsets(sink)), len(measured(producer))) == (2, 1, 1)
 
 
@@ -118,12 +119,13 @@ class Refusing(MemorySink):
 
 async def test_a_store_that_refuses_stops_the_worker() -> None:
     with pytest.raises(StoreRefused):
-        await enrich_step(Refusing(), MemoryProducer()).process([record(event())])
+        await processed(enrich_step(Refusing(), MemoryProducer()), [record(event())])
 
 
 async def test_a_dead_letter_carries_its_bytes_and_its_place() -> None:
     producer = MemoryProducer()
-    await enrich_step(MemorySink(), producer).process([record(event(), b'{"user": "hunter2"}', offset=6, partition=2)])
+    given_record = record(event(), b'{"user": "hunter2"}', offset=6, partition=2)
+    await processed(enrich_step(MemorySink(), producer), [given_record])
     (letter,) = [one for one in producer.records if one.topic == topics.DEAD_LETTERS]
     assert (letter.value, letter.key) == (b'{"user": "hunter2"}', topics.INFERENCES)
     assert dict(letter.headers) == {
@@ -145,18 +147,18 @@ def test_a_dead_letter_is_never_larger_than_kafka_takes() -> None:
 
 async def test_a_batch_of_nothing_but_dead_letters_writes_no_row() -> None:
     sink, producer = MemorySink(), MemoryProducer()
-    assert await enrich_step(sink, producer).process([record(b"junk", b"junk"), record(offset=1)])
+    assert await processed(enrich_step(sink, producer), [record(b"junk", b"junk"), record(offset=1)])
     assert (offsets(sink), len(producer.records)) == ([], 3)
 
 
 async def test_a_topic_that_was_made_again_is_stored_although_the_store_has_higher_offsets_of_the_old_one() -> None:
     sink, producer = MemorySink(), MemoryProducer()
-    await enrich_step(sink, producer).process([record(event(), offset=offset) for offset in (7, 8)])
+    await processed(enrich_step(sink, producer), [record(event(), offset=offset) for offset in (7, 8)])
     new = enrich_step(sink, producer, topic_id="second")
     batch = [record(event(), offset=offset) for offset in range(3)]
-    await new.process(batch)
+    await processed(new, batch)
     await new.release()
-    await new.process([*batch, record(event(), offset=3)])
+    await processed(new, [*batch, record(event(), offset=3)])
     assert [(row["source_topic_id"], row["source_offset"]) for row in sink.tables["inferences"]] == [
         *[(TOPIC_ID, offset) for offset in (7, 8)],
         *[("second", offset) for offset in range(4)],
@@ -168,9 +170,9 @@ async def test_a_topic_that_was_made_again_is_stored_although_the_store_has_high
 
 async def test_a_lost_answer_in_a_topic_that_was_made_again_is_not_taken_for_the_old_rows(waits: list[float]) -> None:
     sink = UnsteadySink([])
-    await enrich_step(sink, MemoryProducer()).process([record(event(), offset=9)])
+    await processed(enrich_step(sink, MemoryProducer()), [record(event(), offset=9)])
     sink.before = 1
-    await enrich_step(sink, MemoryProducer(), topic_id="second").process([record(event(), offset=0)])
+    await processed(enrich_step(sink, MemoryProducer(), topic_id="second"), [record(event(), offset=0)])
     assert (offsets(sink), waits) == ([(0, 9, 0), (0, 0, 0)], [1.0])
 
 
@@ -180,9 +182,9 @@ async def test_prompts_are_offered_once_their_rows_are_written_and_dropped_at_a_
     sampler = EmbeddingSampler(EnrichSettings(), FakeEmbedder(), producer, random.Random(0))
     one = enrich_step(UnsteadySink(log), producer, sampler)
     batch = [record(event(input_messages=PROMPT), event(), b"junk")]
-    await one.process(batch)
+    await processed(one, batch)
     await sampler.embed_waiting()
-    await one.process(batch)
+    await processed(one, batch)
     await sampler.embed_waiting()
     assert log == [
         f"send {topics.MEASUREMENTS}",
@@ -190,7 +192,7 @@ async def test_prompts_are_offered_once_their_rows_are_written_and_dropped_at_a_
         "write inferences",
         f"send {topics.EMBEDDINGS}",
     ]
-    await one.process([record(event(input_messages=PROMPT), offset=1)])
+    await processed(one, [record(event(input_messages=PROMPT), offset=1)])
     await one.release()
     await sampler.embed_waiting()
     assert (log[-1], sampler.skipped) == ("write inferences", 1)
@@ -202,7 +204,7 @@ async def test_rows_and_measurements_do_not_wait_for_the_embedder() -> None:
     sampler = EmbeddingSampler(EnrichSettings(embed_most=2), embedder, producer, random.Random(0))
     one = enrich_step(sink, producer, sampler)
     for offset in range(5):
-        assert await one.process([record(event(input_messages=PROMPT), event(), offset=offset)])
+        assert await processed(one, [record(event(input_messages=PROMPT), event(), offset=offset)])
     assert (len(offsets(sink)), len(measured(producer))) == (10, 10)
     assert len(embedder.texts) == 1
     assert {sent.topic for sent in producer.records} == {topics.MEASUREMENTS}
@@ -219,14 +221,14 @@ async def test_time_passing_and_an_empty_batch_change_nothing() -> None:
     sink, producer = MemorySink(), MemoryProducer()
     one = enrich_step(sink, producer)
     assert await one.tick()
-    assert await one.process([])
+    assert await processed(one, [])
     assert (sink.tables, producer.records) == ({}, [])
 
 
 async def test_a_measurement_holds_numbers_and_names_only() -> None:
     producer = MemoryProducer()
     said = event(input_messages=(text_message("user", "my secret"),), user="ann", team="web", output_tokens=5)
-    await enrich_step(MemorySink(), producer).process([record(said)])
+    await processed(enrich_step(MemorySink(), producer), [record(said)])
     told = json.loads(producer.records[0].value)
     assert "secret" not in producer.records[0].value.decode()
     assert (told["team"], told["output_tokens"], told["position"]) == ("web", 5, [0, 0, 0])

@@ -9,10 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.enrich import worker
+from processors.enrich import parts
 from processors.producer import MemoryProducer
 from storage.sink import MemorySink
-from tests.unit.processors.makers import ROWS, GatedSink, UnsteadySink, enrich_step, event, offsets, one_each, record
+from tests.unit.processors.makers import (
+    ROWS,
+    GatedSink,
+    UnsteadySink,
+    enrich_step,
+    event,
+    offsets,
+    one_each,
+    processed,
+    record,
+)
 
 
 async def reached(gate: threading.Event) -> None:
@@ -24,11 +34,11 @@ async def reached(gate: threading.Event) -> None:
 async def test_a_worker_that_was_overtaken_adds_only_what_is_missing(ahead: int) -> None:
     sink = UnsteadySink([])
     zombie = enrich_step(sink, MemoryProducer())
-    assert await zombie.process([record(event(), offset=0, partition=1)])
+    assert await processed(zombie, [record(event(), offset=0, partition=1)])
     if ahead:
-        assert await enrich_step(sink, MemoryProducer()).process(one_each(*range(ahead)))
+        assert await processed(enrich_step(sink, MemoryProducer()), one_each(*range(ahead)))
     sink.blocks.clear()
-    assert await zombie.process(one_each())
+    assert await processed(zombie, one_each())
     assert [found for found in offsets(sink) if found[0] == 0] == ROWS
     assert all(block.offsets.tolist() == [] or block.offsets[0] > block.after for block in sink.blocks)
 
@@ -36,17 +46,17 @@ async def test_a_worker_that_was_overtaken_adds_only_what_is_missing(ahead: int)
 async def test_a_worker_that_is_stuck_in_an_insert_while_another_takes_over_adds_nothing_when_it_wakes_up() -> None:
     sink = GatedSink()
     zombie = enrich_step(sink, MemoryProducer())
-    waking = asyncio.create_task(zombie.process(one_each()))
+    waking = asyncio.create_task(processed(zombie, one_each()))
     await reached(sink.reached)
     # The same tables, without the gate.
     other = MemorySink()
     other.tables = sink.tables
-    assert await enrich_step(other, MemoryProducer()).process([*one_each(), *one_each(10, 11)])
+    assert await processed(enrich_step(other, MemoryProducer()), [*one_each(), *one_each(10, 11)])
     sink.gate.set()
     assert await waking
     assert offsets(sink) == [*ROWS, (0, 10, 0), (0, 11, 0)]
     # From here on it follows what it found.
-    assert await zombie.process(one_each(10, 11, 12))
+    assert await processed(zombie, one_each(10, 11, 12))
     assert (sink.blocks[-1].after, sink.blocks[-1].offsets.tolist()) == (11, [12])
 
 
@@ -62,13 +72,14 @@ def test_workers_that_all_believe_to_own_a_partition_store_each_row_once(data: s
         for _ in range(data.draw(st.integers(1, 8))):
             one = data.draw(st.sampled_from(workers))
             end = data.draw(st.integers(1, len(records)))
-            assert await one.process(records[:end])
+            assert await processed(one, records[:end])
             if data.draw(st.booleans()):
                 await one.release()
-        assert await workers[0].process(records)
+        assert await processed(workers[0], records)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(worker, "PART_EVENTS", data.draw(st.integers(1, 9)))
+        patched.setattr(parts, "PART_EVENTS", data.draw(st.integers(1, 9)))
+        patched.setattr(parts, "CHUNK_BYTES", data.draw(st.sampled_from([1, 1_000, 1 << 20])))
         asyncio.run(run())
     expected = [(one.partition, one.offset, index) for one in records for index in range(2)]
     assert sorted(offsets(sink)) == sorted(expected)

@@ -40,12 +40,12 @@ def test_no_filter_is_no_condition_and_an_empty_one_means_without() -> None:
     assert of_rollup("t.bucket", HOUR, Filters(team="")).parameters["team"] == ""
 
 
-@pytest.mark.parametrize("name", ["environment", "model", "team", "service", "prompt_name", "model_version"])
+@pytest.mark.parametrize("name", ["environment", "team", "service", "prompt_name", "source", "status"])
 def test_rollups_answer_what_they_keep(name: str) -> None:
     assert answers_all(only(name, "x"))
 
 
-@pytest.mark.parametrize("name", ["source", "status", "user", "trace_id", "pii_type", "text", "conversation_id"])
+@pytest.mark.parametrize("name", ["user", "trace_id", "pii_type", "text", "conversation_id"])
 def test_rollups_do_not_answer_what_they_have_lost(name: str) -> None:
     assert not answers_all(only(name, "x"))
     assert not answers_all(Filters(with_pii=True))

@@ -14,7 +14,7 @@ Status = Literal["ok", "error", "cancelled"]
 TokenSource = Literal["reported", "counted", "estimated"]
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One part of a message, in the shape of OpenTelemetry's GenAI message schemas."""
 
     type: str
@@ -25,7 +25,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     response: Any = None
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One chat message: a role (`system`, `user`, `assistant`, `tool`) and its parts."""
 
     role: str
@@ -33,7 +33,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     finish_reason: str | None = None
 
 
-class TensorSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TensorSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A tensor of a model that is not a language model: its shape and a numeric summary, never its content."""
 
     name: str
@@ -47,7 +47,7 @@ class TensorSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     nan_share: float | None = None
 
 
-class Truncation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Truncation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Original lengths, in characters, of text that was cut before it was sent; and its hash, of a side that was cut.
 
     The hash is the SHA-256 of the side's texts, see `inferwatch.truncation.sha256_of`.
@@ -59,7 +59,7 @@ class Truncation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     output_sha256: str | None = None
 
 
-class InferenceEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class InferenceEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One inference: what was asked of which model, what came back, how long it took.
 
     Times are Unix seconds, durations are seconds. `time_to_first_token` runs from `started_at` to the first
@@ -128,7 +128,7 @@ class InferenceEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         return self.response_model or self.request_model
 
 
-class FeedbackEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class FeedbackEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A rating or correction of one inference, found by its event id or the id of its response."""
 
     feedback_id: str
