@@ -98,7 +98,7 @@ def check(settings: StoreSettings, migrations: tuple[Migration, ...] | None = No
 def _apply(client: Client, migration: Migration, settings: StoreSettings, lease: migration_lease.Lease) -> None:
     for statement in migration.statements:
         for rendered in _rendered(statement, settings):
-            other = lease.renew()
+            other = lease.keep()
             if other is not None:
                 # Statements took longer than the lease is good for: the other one does the same work, and ends it.
                 raise MigrationUnderWay(other, 0.0)

@@ -35,9 +35,16 @@ class Lease:
     def __init__(self, client: Client) -> None:
         self._client = client
         self.holder = f"process {os.getpid()} on {socket.gethostname()} ({uuid.uuid4().hex[:8]})"
+        self._renewed: float | None = None
+
+    def keep(self) -> str | None:
+        """Hold it for as long as a statement may take: renew it unless that was just done. Returns as `renew`."""
+        recently = self._renewed is not None and time.monotonic() - self._renewed < _GOOD_FOR_SECONDS / 4
+        return None if recently else self.renew()
 
     def renew(self, seconds: int = _GOOD_FOR_SECONDS) -> str | None:
         """Take the lease or hold it for longer; returns None, or the other who has it."""
+        asked = time.monotonic()
         highest, holder, good = self._newest()
         if good and holder != self.holder:
             return holder
@@ -49,7 +56,9 @@ class Lease:
             settings={"insert_deduplication_token": f"lease:{number}"},
         )
         written, winner, _ = self._newest()
-        return None if (written, winner) == (number, self.holder) else winner
+        held = (written, winner) == (number, self.holder)
+        self._renewed = asked if held else None
+        return None if held else winner
 
     def give_up(self) -> None:
         """Let the next one in."""
@@ -68,7 +77,7 @@ def held(
     sleep: Callable[[float], None] = time.sleep,
     longest_wait_seconds: float = _LONGEST_WAIT_SECONDS,
 ) -> Iterator[Lease]:
-    """Wait for the lease and hold it; renew it before each statement.
+    """Wait for the lease and hold it; `keep` it before each statement.
 
     Raises:
         MigrationUnderWay: another has it for very long.

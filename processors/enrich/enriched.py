@@ -12,7 +12,7 @@ from processors.enrich.decode import DeadLetter, Decoded
 from processors.enrich.fields import Fields
 from processors.enrich.figures import Figures
 from processors.enrich.lengths import Lengths
-from processors.enrich.mask import Masked
+from processors.enrich.masked import Masked
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ import hmac
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from detectors.protocols import PiiScanner
 from inferwatch.events import Message, TensorSummary
 from processors.enrich.fields import Fields, texts
 from processors.enrich.mask_tree import Hits, TreeMasker
+from processors.enrich.masked import Masked, texts_of
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -34,39 +34,6 @@ DEFAULT_ENVIRONMENT: Final = "default"
 _MOMENTS: Final = frozenset(("mean", "deviation", "minimum", "maximum"))
 _FEW: Final = 256
 """Different names in a batch, up to which each is looked at once however often it is there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Masked:
-    """The free texts of n events after masking; every list has n entries.
-
-    Attributes:
-        names: each field of `NAMES` and `IDENTITY` as Arrow texts, "" where an event has none.
-        texts: `input_messages`, `output_messages`, `parameters` and `error_message`: UTF-8, the first three JSON.
-        attributes: as they were given.
-        finish_reasons: as they were given.
-        tensors: JSON, or empty.
-        users: keyed hashes, "" where there is none.
-        hits: what was found, by event; counted by entity type and place, where a place is `input`, `output`, `error`,
-            `parameters`, `attributes` or `identity`.
-        unreadable: events that nobody can look through, because they are nested too deeply.
-        models: the model that answered or, where the response did not say, the one that was asked for.
-    """
-
-    names: dict[str, pa.Array]
-    texts: dict[str, list[bytes]]
-    attributes: list[dict[str, str]]
-    finish_reasons: list[tuple[str, ...]]
-    tensors: list[bytes]
-    users: list[str]
-    hits: dict[int, Hits]
-    unreadable: frozenset[int]
-
-    models: list[str]
-
-    def name(self, name: str) -> list[str]:
-        """Return one of `names` as texts of Python."""
-        return texts_of(self.names[name])
 
 
 class Masker:
@@ -217,14 +184,6 @@ def _nothing_of_one(tensor: TensorSummary) -> dict[str, None]:
     """The moments of a single number are the number: that is content, and no summary of it."""
     count = math.prod(tensor.shape) if tensor.count is None else tensor.count
     return {} if count > 1 else dict.fromkeys(_MOMENTS)
-
-
-def texts_of(column: pa.Array) -> list[str]:
-    """Return a column of texts as texts of Python; fast where many are the same."""
-    if not isinstance(column, pa.DictionaryArray):
-        return list(column.to_pylist())
-    different = column.dictionary.to_pylist()
-    return [different[code] for code in column.indices.to_numpy().tolist()]
 
 
 def _either(first: list[str], second: list[str]) -> list[str]:

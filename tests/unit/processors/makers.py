@@ -30,7 +30,8 @@ from processors.records import AlertTransition, EmbeddingSample, Measurement, Po
 from processors.settings import EnrichSettings
 from processors.step import Record
 from storage.errors import StoreUnavailable
-from storage.sink import Appended, Block, Columns, MemorySink, Table
+from storage.memory_sink import MemorySink
+from storage.sink import Appended, Block, Columns, Table
 from storage.state import MemoryStateStore, SavedState
 
 NOW = 1_800_000_000.0

@@ -19,7 +19,8 @@ from processors.errors import DeliveryFailed
 from processors.producer import MemoryProducer
 from processors.settings import EnrichSettings
 from storage.errors import StoreRefused, StoreUnavailable
-from storage.sink import MemorySink, Table
+from storage.memory_sink import MemorySink
+from storage.sink import Table
 from tests.unit.processors.makers import (
     BOOK,
     ROWS,

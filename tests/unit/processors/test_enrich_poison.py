@@ -11,7 +11,7 @@ from inferwatch import topics
 from processors.errors import TooMuchPoison
 from processors.producer import MemoryProducer
 from processors.step import Record
-from storage.sink import MemorySink
+from storage.memory_sink import MemorySink
 from tests.unit.processors.makers import ROWS, enrich_step, event, offsets, processed, record
 
 ONE = event()

@@ -13,8 +13,8 @@ from processors.enrich.rollup import Roller
 from processors.producer import MemoryProducer
 from storage.client import StoreSettings
 from storage.errors import RollupStuck, StoreUnavailable
+from storage.memory_sink import MemorySink
 from storage.rollups import Advanced, RollupName, Rollups
-from storage.sink import MemorySink
 from tests.unit.processors.makers import NOW, HandClock, enrich_step, event, processed, record
 
 DAY = dt.date(2027, 1, 15)

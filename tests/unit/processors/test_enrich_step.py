@@ -18,7 +18,8 @@ from processors.errors import DeliveryFailed
 from processors.producer import MemoryProducer
 from processors.settings import EnrichSettings
 from storage.errors import StoreRefused
-from storage.sink import Appended, Block, MemorySink, Table
+from storage.memory_sink import MemorySink
+from storage.sink import Appended, Block, Table
 from tests.unit.processors.makers import (
     TOPIC_ID,
     FakeEmbedder,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from processors.enrich import parts
 from processors.producer import MemoryProducer
-from storage.sink import MemorySink
+from storage.memory_sink import MemorySink
 from tests.unit.processors.makers import (
     ROWS,
     GatedSink,

@@ -19,7 +19,8 @@ from processors.records import Position
 from processors.settings import EnrichSettings
 from processors.step import Record
 from storage.errors import StoreRefused, StoreUnavailable
-from storage.sink import Appended, Block, MemorySink, Table
+from storage.memory_sink import MemorySink
+from storage.sink import Appended, Block, Table
 from tests.unit.processors.makers import (
     SCANNER,
     TOPIC_ID,

@@ -30,7 +30,7 @@ from processors.records import (
 )
 from processors.settings import AlertSettings, DetectSettings
 from processors.step import Record
-from storage.sink import MemorySink
+from storage.memory_sink import MemorySink
 from storage.state import MemoryStateStore
 from tests.unit.processors.makers import (
     MADE_AGAIN,

@@ -19,8 +19,9 @@ from processors.enrich.measurements import measurements_of
 from processors.enrich.rows import rows_of
 from processors.feedback.rows import rows_of as feedback_rows_of
 from processors.records import DetectionRecord, RetrainingRun
+from storage.memory_sink import MemorySink
 from storage.migrate import load
-from storage.sink import Appended, Block, MemorySink
+from storage.sink import Appended, Block
 from tests.unit.processors.makers import (
     NOW,
     SCANNER,
