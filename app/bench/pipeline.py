@@ -30,11 +30,19 @@ _SLOWEST: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """How far workers were at a moment: rows stored, CPU seconds used by all of them, resident megabytes of each."""
+    """How far workers were at a moment.
+
+    Attributes:
+        rows: stored so far.
+        cpu: seconds used by all workers.
+        store: seconds used by the store.
+        resident: megabytes of the largest worker.
+    """
 
     at: float
     rows: int
     cpu: float
+    store: float
     resident: float
 
 
@@ -57,12 +65,31 @@ class Run:
         return (last.cpu - first.cpu) / (last.rows - first.rows) * 1e6
 
     @property
+    def store_seconds_per_million(self) -> float:
+        """CPU of the store, user and system: inserts, merges and rollups."""
+        first, last = self.samples[0], self.samples[-1]
+        return (last.store - first.store) / (last.rows - first.rows) * 1e6
+
+    @property
     def resident_growth(self) -> float:
         """Megabytes: the most in the last fifth of the rows less the most in the second fifth."""
+        early, late = self._fifth(2), self._fifth(5)
+        return max(s.resident for s in late) - max(s.resident for s in early or late)
+
+    @property
+    def cost_growth(self) -> float:
+        """CPU of workers and store for a row of the last fifth, as a multiple of that for one of the second fifth."""
+        costs = []
+        for fifth in (self._fifth(2), self._fifth(5)):
+            if len(fifth) < 2:
+                return 1.0
+            used = fifth[-1].cpu + fifth[-1].store - fifth[0].cpu - fifth[0].store
+            costs.append(used / max(fifth[-1].rows - fifth[0].rows, 1))
+        return costs[1] / costs[0]
+
+    def _fifth(self, number: int) -> list[Sample]:
         total = self.samples[-1].rows
-        early = [s.resident for s in self.samples if 0.2 * total <= s.rows <= 0.4 * total]
-        late = [s.resident for s in self.samples if s.rows >= 0.8 * total]
-        return max(late) - max(early or late)
+        return [s for s in self.samples if (number - 1) / 5 * total <= s.rows <= number / 5 * total]
 
 
 def run(say: Say, *, events: int = EVENTS, records_of: int = 0) -> Outcome:
@@ -76,6 +103,7 @@ def run(say: Say, *, events: int = EVENTS, records_of: int = 0) -> Outcome:
         if records_of:
             one = _measure(ground, say, events, records_of, workers=1)
             figures |= _of(one, "")
+            figures["rss_growth_mb"], figures["cost_growth_ratio"] = one.resident_growth, one.cost_growth
         else:
             batched = _measure(ground, say, events, BATCHED, workers=1)
             single = _measure(ground, say, int(events * _SINGLE_SHARE), 1, workers=1)
@@ -85,7 +113,7 @@ def run(say: Say, *, events: int = EVENTS, records_of: int = 0) -> Outcome:
             figures["floor_events_per_second"] = floor.events_per_second
             figures["floor_cpu_seconds_per_million"] = floor.cpu_seconds_per_million
             figures["two_worker_cost_ratio"] = shared.cpu_seconds_per_million / batched.cpu_seconds_per_million
-            figures["rss_growth_mb"] = batched.resident_growth
+            figures["rss_growth_mb"], figures["cost_growth_ratio"] = batched.resident_growth, batched.cost_growth
         figures |= _disk(ground)
     return Outcome({"events": events, "partitions": ground.loaded.kafka.partitions}, figures)
 
@@ -94,6 +122,7 @@ def _of(outcome: Run, suffix: str) -> dict[str, float]:
     return {
         f"events_per_second{suffix}": outcome.events_per_second,
         f"cpu_seconds_per_million{suffix}": outcome.cpu_seconds_per_million,
+        f"store_cpu_seconds_per_million{suffix}": outcome.store_seconds_per_million,
         f"rss_mb{suffix}": max(sample.resident for sample in outcome.samples),
     }
 
@@ -135,6 +164,7 @@ def _floor(ground: Bed, say: Say, events: int) -> Run:
 
 def _watch(ground: Bed, pids: Sequence[int], rows: Callable[[], int], events: int, say: Say) -> list[Sample]:
     samples: list[Sample] = []
+    store = ground.supervisor.pids()["store"]
     told = time.monotonic()
 
     def done() -> bool:
@@ -143,7 +173,8 @@ def _watch(ground: Bed, pids: Sequence[int], rows: Callable[[], int], events: in
         stored = rows()
         if stored >= events / 10:
             resident = max(map(resident_megabytes, pids))
-            samples.append(Sample(time.monotonic(), stored, sum(map(cpu_seconds, pids)), resident))
+            worked = sum(map(cpu_seconds, pids))
+            samples.append(Sample(time.monotonic(), stored, worked, cpu_seconds(store), resident))
         if time.monotonic() - told > 10:
             told = time.monotonic()
             say(f"  {stored:,} of {events:,} events stored")

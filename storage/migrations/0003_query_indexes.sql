@@ -34,30 +34,74 @@ ALTER TABLE inferences ADD INDEX IF NOT EXISTS words
 ALTER TABLE inferences ADD INDEX IF NOT EXISTS by_user user TYPE text(tokenizer = array);
 ALTER TABLE inferences ADD INDEX IF NOT EXISTS by_conversation_id conversation_id TYPE bloom_filter(0.01) GRANULARITY 1;
 
--- Long ranges are answered from whole days; a series of hours from hours of all models together.
+-- Long ranges are answered from whole days; a series of hours, and whatever is about one label, from hours of that
+-- label alone: what takes time is merging digests, so there must be few. Time comes first, so that of all parts only
+-- those of the range are read.
 ALTER TABLE metrics_1h MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild';
 ALTER TABLE metrics_1h ADD PROJECTION IF NOT EXISTS by_day
 (
     SELECT
-        environment, model, model_version, service, team, prompt_name, prompt_version, source, status,
-        ingested_on, toStartOfDay(bucket),
+        toStartOfDay(bucket), ingested_on, environment, model, model_version, service, team, prompt_name, prompt_version,
         sum(requests), sum(errors), sum(cancelled), sum(input_tokens), sum(output_tokens), sum(cost),
         sum(requests_without_cost), sum(requests_with_pii),
         quantilesTDigestMergeState(0.5, 0.95, 0.99)(duration),
         quantilesTDigestMergeState(0.5, 0.95, 0.99)(time_to_first_token),
         quantilesTDigestMergeState(0.5, 0.95, 0.99)(time_per_output_token)
     GROUP BY
-        environment, model, model_version, service, team, prompt_name, prompt_version, source, status,
-        ingested_on, toStartOfDay(bucket)
+        toStartOfDay(bucket), ingested_on, environment, model, model_version, service, team, prompt_name, prompt_version
 );
 ALTER TABLE metrics_1h ADD PROJECTION IF NOT EXISTS by_hour
 (
     SELECT
-        environment, ingested_on, bucket,
+        bucket, ingested_on, environment,
         sum(requests), sum(errors), sum(cancelled), sum(input_tokens), sum(output_tokens), sum(cost),
         sum(requests_without_cost), sum(requests_with_pii),
         quantilesTDigestMergeState(0.5, 0.95, 0.99)(duration),
         quantilesTDigestMergeState(0.5, 0.95, 0.99)(time_to_first_token),
         quantilesTDigestMergeState(0.5, 0.95, 0.99)(time_per_output_token)
-    GROUP BY environment, ingested_on, bucket
+    GROUP BY bucket, ingested_on, environment
+);
+ALTER TABLE metrics_1h ADD PROJECTION IF NOT EXISTS by_hour_and_model
+(
+    SELECT
+        bucket, ingested_on, environment, model, model_version,
+        sum(requests), sum(errors), sum(cancelled), sum(input_tokens), sum(output_tokens), sum(cost),
+        sum(requests_without_cost), sum(requests_with_pii),
+        quantilesTDigestMergeState(0.5, 0.95, 0.99)(duration),
+        quantilesTDigestMergeState(0.5, 0.95, 0.99)(time_to_first_token),
+        quantilesTDigestMergeState(0.5, 0.95, 0.99)(time_per_output_token)
+    GROUP BY bucket, ingested_on, environment, model, model_version
+);
+ALTER TABLE metrics_1h ADD PROJECTION IF NOT EXISTS by_hour_and_team
+(
+    SELECT
+        bucket, ingested_on, environment, team, service,
+        sum(requests), sum(errors), sum(cancelled), sum(input_tokens), sum(output_tokens), sum(cost),
+        sum(requests_without_cost), sum(requests_with_pii),
+        quantilesTDigestMergeState(0.5, 0.95, 0.99)(duration),
+        quantilesTDigestMergeState(0.5, 0.95, 0.99)(time_to_first_token),
+        quantilesTDigestMergeState(0.5, 0.95, 0.99)(time_per_output_token)
+    GROUP BY bucket, ingested_on, environment, team, service
+);
+ALTER TABLE metrics_1h ADD PROJECTION IF NOT EXISTS by_hour_and_prompt
+(
+    SELECT
+        bucket, ingested_on, environment, prompt_name, prompt_version,
+        sum(requests), sum(errors), sum(cancelled), sum(input_tokens), sum(output_tokens), sum(cost),
+        sum(requests_without_cost), sum(requests_with_pii),
+        quantilesTDigestMergeState(0.5, 0.95, 0.99)(duration),
+        quantilesTDigestMergeState(0.5, 0.95, 0.99)(time_to_first_token),
+        quantilesTDigestMergeState(0.5, 0.95, 0.99)(time_per_output_token)
+    GROUP BY bucket, ingested_on, environment, prompt_name, prompt_version
+);
+ALTER TABLE metrics_1h ADD PROJECTION IF NOT EXISTS by_hour_and_status
+(
+    SELECT
+        bucket, ingested_on, environment, source, status,
+        sum(requests), sum(errors), sum(cancelled), sum(input_tokens), sum(output_tokens), sum(cost),
+        sum(requests_without_cost), sum(requests_with_pii),
+        quantilesTDigestMergeState(0.5, 0.95, 0.99)(duration),
+        quantilesTDigestMergeState(0.5, 0.95, 0.99)(time_to_first_token),
+        quantilesTDigestMergeState(0.5, 0.95, 0.99)(time_per_output_token)
+    GROUP BY bucket, ingested_on, environment, source, status
 );

@@ -19,11 +19,10 @@ from storage.queries.statement import Where, of_inferences, select
 PREVIEW_CHARACTERS: Final = 160
 
 # What matches often is found in the last minutes; what matches rarely takes few questions more than one. A question
-# with text looks words up anew each time, so there are fewer of those.
-_FIRST_PIECE: Final = timedelta(minutes=5)
-_GROWTH: Final = 12
-_FIRST_PIECE_OF_TEXT: Final = timedelta(hours=1)
-_GROWTH_OF_TEXT: Final = 48
+# with text looks words up anew each time, and one user's rows are known from an index: there are fewer of those.
+_PIECES: Final = (timedelta(minutes=5), 12)
+_PIECES_WITH_TEXT: Final = (timedelta(hours=1), 6)
+_PIECES_OF_ONE: Final = (timedelta(days=1), 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +156,19 @@ def inferences(
     """Return a page of inferences, newest first. Pages do not shift while new ones arrive."""
     left = range if after is None else _up_to(range, after)
     found: list[dict[str, Any]] = []
-    pieces = (_FIRST_PIECE_OF_TEXT, _GROWTH_OF_TEXT) if filters.text else (_FIRST_PIECE, _GROWTH)
-    for piece in left.newest_first(*pieces) if left is not None else ():
+    for piece in left.newest_first(*_pieces(filters)) if left is not None else ():
         found += _newest(reader, piece, filters, limit + 1 - len(found), after)
         if len(found) > limit:
             break
     rows = tuple(record(InferenceRow, row) for row in found[:limit])
     return Page(rows, Cursor(rows[-1].started_at, rows[-1].event_id) if len(found) > limit else None)
+
+
+def _pieces(filters: Filters) -> tuple[timedelta, int]:
+    """Return how long the first piece of a range is that is looked through, and how many times as long the next."""
+    if filters.user or filters.conversation_id or filters.trace_id:
+        return _PIECES_OF_ONE
+    return _PIECES_WITH_TEXT if filters.text else _PIECES
 
 
 def _up_to(range: TimeRange, after: Cursor) -> TimeRange | None:

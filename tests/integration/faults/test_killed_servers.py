@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
 
 import pytest
@@ -44,15 +46,23 @@ def test_a_broker_that_is_killed_and_comes_back_loses_and_repeats_nothing(world:
         world.stop(worker)
 
 
-def test_a_worker_whose_broker_is_gone_stops_soon(world: World) -> None:
+@pytest.mark.parametrize("way", ["killed", "frozen"])
+def test_a_worker_whose_broker_is_gone_stops_soon(world: World, way: str) -> None:
     with world.traffic(seed=7) as traffic:
         worker = world.start_worker()
         world.wait_for_rows()
-        world.broker.kill()
+        broker = world.broker.pid
+        if way == "killed":
+            world.broker.kill()
+        else:
+            os.kill(broker, signal.SIGSTOP)
         try:
             world.stop(worker)
         finally:
-            world.broker.start()
+            if way == "killed":
+                world.broker.start()
+            else:
+                os.kill(broker, signal.SIGCONT)
         worker = world.start_worker()
         world.balance(traffic.finish())
         world.stop(worker)

@@ -27,7 +27,7 @@ def test_without_stream_there_is_one_whole_response(triton: RunningTriton) -> No
 def test_a_stream_comes_token_by_token_and_its_counts_add_up(triton: RunningTriton) -> None:
     begun = time.monotonic()
     events, times = [], []
-    for event in generate_stream(triton.http_url, text_input=LONG, max_tokens=40):
+    for event in generate_stream(triton.http_url, text_input=LONG, max_tokens=40, temperature=0.0):
         events.append(event)
         times.append(time.monotonic() - begun)
     assert sum(event["num_output_tokens"] for event in events) == 40
