@@ -184,8 +184,11 @@ def _watch(ground: Bed, pids: Sequence[int], rows: Callable[[], int], events: in
     return samples
 
 
-def produce(ground: Bed, events: int, records_of: int) -> None:
-    """Produce events, round and round the partitions, and wait until Kafka has all of them."""
+def produce(ground: Bed, events: int, records_of: int, seed: int = 1) -> None:
+    """Produce events, round and round the partitions, and wait until Kafka has all of them.
+
+    Of one seed the first events are the same ones each time.
+    """
     kafka = ground.loaded.kafka
     producer = Producer(
         {
@@ -197,7 +200,7 @@ def produce(ground: Bed, events: int, records_of: int) -> None:
             "queue.buffering.max.messages": 1_000_000,
         }
     )
-    for number, record in enumerate(records(lines(events, time.time()), records_of)):
+    for number, record in enumerate(records(lines(events, time.time(), seed), records_of)):
         while True:
             try:
                 producer.produce(topics.INFERENCES, record, partition=number % kafka.partitions)

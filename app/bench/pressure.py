@@ -39,7 +39,7 @@ def run(say: Say, *, events: int = EVENTS, records_of: int = 100) -> Outcome:
         say(f"Killing the store, then producing {events:,} events")
         os.kill(store, signal.SIGKILL)
         ground.supervisor.stop_some("store")
-        produce(ground, events, records_of)
+        produce(ground, events, records_of, seed=2)
         most = _most_memory(worker, say)
         lag = _lag(ground.health_ports["enrich"])
         say(f"{most:.0f} MB resident, {lag:,} records behind; starting the store again")
