@@ -7,6 +7,7 @@ as they are: as text, or as ClickHouse keeps a UUID, in two halves with their by
 from __future__ import annotations
 
 import mmap
+import os
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -33,7 +34,9 @@ def search_files(
     Folders that are `passed_over` hold what is wanted, and are known to.
     """
     looked_at, hits = 0, []
-    for path in sorted(folder.rglob("*")):
+    # Not `rglob`, which fails where a folder is merged away while it is read.
+    names = [Path(at, name) for at, _, files in os.walk(folder) for name in files]
+    for path in sorted(names):
         try:
             if not path.is_file() or any(path.is_relative_to(other) for other in passed_over):
                 continue
