@@ -35,8 +35,7 @@ ALTER TABLE inferences ADD INDEX IF NOT EXISTS by_user user TYPE text(tokenizer 
 ALTER TABLE inferences ADD INDEX IF NOT EXISTS by_conversation_id conversation_id TYPE bloom_filter(0.01) GRANULARITY 1;
 
 -- Long ranges are answered from whole days; a series of hours, and whatever is about one label, from hours of that
--- label alone: what takes time is merging digests, so there must be few. Time comes first, so that of all parts only
--- those of the range are read.
+-- label alone: what takes time is merging digests, so there must be few.
 ALTER TABLE metrics_1h MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild';
 ALTER TABLE metrics_1h ADD PROJECTION IF NOT EXISTS by_day
 (

@@ -13,6 +13,9 @@ Source = Literal["sdk", "sidecar-http", "sidecar-grpc", "otlp", "http", "cloudev
 Status = Literal["ok", "error", "cancelled"]
 TokenSource = Literal["reported", "counted", "estimated"]
 
+# None of these is tracked by the garbage collector (`gc=False`): nothing that JSON can say refers back to its event,
+# and looking through them took a twelfth of a worker's time.
+
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One part of a message, in the shape of OpenTelemetry's GenAI message schemas."""
