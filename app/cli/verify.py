@@ -16,6 +16,7 @@ from app.cli.times import MOMENT, iso
 
 if TYPE_CHECKING:
     from processors.verify.report import HourCount, Report
+    from storage.verify_rollups import RollupState
 
 _MOST_LINES: Final = 60
 
@@ -79,79 +80,82 @@ def as_text(report: Report, most: int) -> Iterator[str]:
 
 def as_dict(report: Report) -> dict[str, Any]:
     """Return a report for programs. Times are ISO 8601, figures of money are texts."""
-    total = report.total()
     return {
         "agrees": report.agrees,
         "at": report.at.isoformat(),
         "topic": report.topic,
         "topic_id": report.topic_id,
         "read_seconds": round(report.read_seconds, 3),
-        "rows": {
-            "agree": report.rows_agree,
-            "total": _counts(total),
-            "hours": [
-                {
-                    "partition": hour.partition,
-                    "hour": iso(hour.hour),
-                    **_counts(hour),
-                    "differs": hour.ranges_differ > 0,
-                }
-                for hour in report.hours
-            ],
-            "partitions": [
-                {
-                    "partition": bounds.partition,
-                    "kafka_from": bounds.low,
-                    "kafka_to": bounds.high,
-                    "compared_from": bounds.first,
-                    "compared_to": bounds.end,
-                    "waiting_records": bounds.waiting,
-                }
-                for bounds in report.bounds
-            ],
-            "differences": [
-                {
-                    "kind": run.kind,
-                    "partition": run.partition,
-                    "first": {"offset": run.first[0], "index": run.first[1]},
-                    "last": {"offset": run.last[0], "index": run.last[1]},
-                    "events": run.events,
-                    "is_difference": run.wrong,
-                }
-                for run in report.found.runs
-            ],
-            "more_places_that_differ": report.found.more_runs,
-            "more_ranges_that_differ": report.found.more_ranges,
-            "no_longer_in_kafka": report.forgotten,
-            "of_older_topics": report.older_topics,
-            "offsets_not_judged": report.unjudged,
-            "repeated_event_ids": report.repeated_ids,
-        },
+        "rows": _rows(report),
         "rollups": {
             "agree": report.rollups_agree,
             "repaired": [str(day) for day in report.repaired],
-            "tables": [
-                {
-                    "table": state.table,
-                    "hours": state.hours,
-                    "waiting_rows": state.waiting,
-                    "waiting_since": None if state.waiting_since is None else state.waiting_since.isoformat(),
-                    "late": report.is_late(state),
-                    "differences": [
-                        {
-                            "arrived_on": str(hour.day),
-                            "hour": iso(hour.hour),
-                            "figures": {
-                                name: {"rows": str(rows), "rollup": str(rolled)}
-                                for name, (rows, rolled) in hour.figures.items()
-                            },
-                        }
-                        for hour in state.differing
-                    ],
-                }
-                for state in report.rollups
-            ],
+            "tables": [_table(report, state) for state in report.rollups],
         },
+    }
+
+
+def _rows(report: Report) -> dict[str, Any]:
+    return {
+        "agree": report.rows_agree,
+        "total": _counts(report.total()),
+        "hours": [
+            {
+                "partition": hour.partition,
+                "hour": iso(hour.hour),
+                **_counts(hour),
+                "differs": hour.ranges_differ > 0,
+            }
+            for hour in report.hours
+        ],
+        "partitions": [
+            {
+                "partition": bounds.partition,
+                "kafka_from": bounds.low,
+                "kafka_to": bounds.high,
+                "compared_from": bounds.first,
+                "compared_to": bounds.end,
+                "waiting_records": bounds.waiting,
+            }
+            for bounds in report.bounds
+        ],
+        "differences": [
+            {
+                "kind": run.kind,
+                "partition": run.partition,
+                "first": {"offset": run.first[0], "index": run.first[1]},
+                "last": {"offset": run.last[0], "index": run.last[1]},
+                "events": run.events,
+                "is_difference": run.wrong,
+            }
+            for run in report.found.runs
+        ],
+        "more_places_that_differ": report.found.more_runs,
+        "more_ranges_that_differ": report.found.more_ranges,
+        "no_longer_in_kafka": report.forgotten,
+        "of_older_topics": report.older_topics,
+        "offsets_not_judged": report.unjudged,
+        "repeated_event_ids": report.repeated_ids,
+    }
+
+
+def _table(report: Report, state: RollupState) -> dict[str, Any]:
+    return {
+        "table": state.table,
+        "hours": state.hours,
+        "waiting_rows": state.waiting,
+        "waiting_since": None if state.waiting_since is None else state.waiting_since.isoformat(),
+        "late": report.is_late(state),
+        "differences": [
+            {
+                "arrived_on": str(hour.day),
+                "hour": iso(hour.hour),
+                "figures": {
+                    name: {"rows": str(rows), "rollup": str(rolled)} for name, (rows, rolled) in hour.figures.items()
+                },
+            }
+            for hour in state.differing
+        ],
     }
 
 

@@ -7,9 +7,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from app.local.ports import free_ports
+from storage.client import StoreSettings, connect
+from storage.migrate import migrate
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -73,6 +78,22 @@ def test_a_port_that_is_taken_is_named(command: str, variable: str, taken: str, 
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("inferwatch: ")
     assert f"127.0.0.1:{taken}" in last
+    assert "Traceback" not in done.stderr
+
+
+def test_a_dashboard_refuses_tables_of_a_later_version(store: StoreSettings, tmp_path: Path) -> None:
+    migrate(store)
+    with closing(connect(store)) as client:
+        client.command("INSERT INTO schema_migrations SELECT 9999, 'later', now64(3)")
+    done = start(
+        "dashboard",
+        INFERWATCH_CLICKHOUSE_URL=store.url,
+        INFERWATCH_CLICKHOUSE_DATABASE=store.database,
+        INFERWATCH_DASHBOARD_PORT=str(free_ports(1)[0]),
+        INFERWATCH_DATA_DIR=str(tmp_path),
+    )
+    assert done.returncode == 2
+    assert "at migration 9999" in done.stderr.strip().splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 

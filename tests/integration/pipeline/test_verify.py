@@ -27,6 +27,7 @@ from processors.verify.options import VerifyOptions
 from processors.verify.repair import repaired
 from processors.verify.report import Report
 from processors.verify.run import verify
+from storage import audit
 from storage.client import StoreSettings
 from storage.errors import StorageError
 from storage.verify import PLACE_HASH, opened_ledger
@@ -302,6 +303,9 @@ def test_the_command_exits_with_0_where_all_agree_and_1_where_something_differs(
     assert (told["rows"]["agree"], told["rollups"]["agree"]) == (False, True)
     assert told["rollups"]["repaired"]
     assert told["rows"]["differences"][0]["first"] == {"offset": 7, "index": 2}
+    logged = audit.entries(ledger.store, actions=["verify --repair"])
+    assert [entry.outcome for entry in logged] == ["done", "started"]
+    assert all(day in logged[0].subject for day in told["rollups"]["repaired"])
 
 
 @pytest.mark.parametrize("variable", ["INFERWATCH_KAFKA_BOOTSTRAP_SERVERS", "INFERWATCH_CLICKHOUSE_URL"])
