@@ -134,4 +134,4 @@ def _digits(value: float) -> str:
 
 def _pair(value: int, size: int, large: str, small: str) -> str:
     whole, rest = divmod(value, size)
-    return f"{whole} {large} {rest} {small}" if rest else f"{whole} {large}"
+    return f"{whole:,} {large} {rest} {small}" if rest else f"{whole:,} {large}"

@@ -9,8 +9,8 @@ from typing import Final
 from storage.queries.reader import Reader
 from storage.queries.records import moment
 from storage.queries.scope import ANY, TimeRange, from_micros, micros
-from storage.queries.statement import Where, of_inferences, of_rollup, select
-from storage.queries.tiles import DAY, HOUR
+from storage.queries.statement import Where, of_rollup, select
+from storage.queries.tiles import HOUR
 
 MOST_CHOICES: Final = 1_000
 RECENT: Final = timedelta(minutes=1)
@@ -40,18 +40,15 @@ class Freshness:
 
 
 def choices(reader: Reader, range: TimeRange) -> Choices:
-    """Return what occurs in the hours that a range touches, at most `MOST_CHOICES` of each; sources of its last day."""
+    """Return what occurs in the hours that a range touches, at most `MOST_CHOICES` of each."""
     wide = range.widened(HOUR)
     rolled = of_rollup("t.bucket", wide, ANY)
-    names = {"environments": "environment", "models": "model", "teams": "team", "services": "service"}
+    columns = ("environment", "model", "team", "service", "source")
+    names = {f"{column}s": column for column in columns}
     of_metrics = reader.rows(select(_distinct(names), "metrics_1h", rolled), rolled.parameters)[0]
     hits = of_rollup("t.bucket", wide, ANY)
     of_hits = reader.rows(select(_distinct({"pii_types": "entity_type"}), "pii_hits", hits), hits.parameters)[0]
-    rows = of_inferences(TimeRange(max(wide.start, wide.end - DAY), wide.end), ANY)
-    by_source = f"GROUP BY source ORDER BY source LIMIT {MOST_CHOICES}"
-    of_rows = reader.rows(select({"source": "t.source"}, "inferences", rows, by_source), rows.parameters)
-    found = {name: tuple(values) for name, values in {**of_metrics, **of_hits}.items()}
-    return Choices(**found, sources=tuple(row["source"] for row in of_rows))
+    return Choices(**{name: tuple(values) for name, values in {**of_metrics, **of_hits}.items()})
 
 
 def freshness(reader: Reader) -> Freshness:
