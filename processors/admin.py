@@ -18,6 +18,7 @@ _DAY: Final = 24 * _HOUR
 RETENTION_MS: Final = {
     topics.INFERENCES: 24 * _HOUR,  # holds unmasked text
     topics.FEEDBACK: 7 * _DAY,
+    topics.TELEMETRY: 3 * _DAY,
     topics.MEASUREMENTS: 3 * _DAY,
     topics.EMBEDDINGS: 3 * _DAY,
     topics.DETECTIONS: 30 * _DAY,

@@ -2,10 +2,12 @@
 
 from inferwatch.errors import EventError, InferwatchError, SettingError, WireError
 from inferwatch.events import (
+    DropReport,
     FeedbackEvent,
     InferenceEvent,
     Message,
     Part,
+    ServerSample,
     TensorSummary,
     Truncation,
     text_message,
@@ -16,6 +18,7 @@ from inferwatch.recording import Inference
 from inferwatch.settings import MirrorSettings
 
 __all__ = [
+    "DropReport",
     "EventError",
     "FeedbackEvent",
     "Inference",
@@ -26,6 +29,7 @@ __all__ = [
     "MirrorSettings",
     "MirrorStats",
     "Part",
+    "ServerSample",
     "SettingError",
     "TensorSummary",
     "Truncation",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -37,7 +37,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
 
 
 class TensorSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A tensor of a model that is not a language model: its shape and a numeric summary, never its content."""
+    """A tensor of a model that is not a language model: its shape and a numeric summary, never its content.
+
+    The moments, and `sketch`, are of finite values; `sketch` counts values by bucket, see `ingest.tensor_sketch`.
+    """
 
     name: str
     datatype: str
@@ -48,6 +51,7 @@ class TensorSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     minimum: float | None = None
     maximum: float | None = None
     nan_share: float | None = None
+    sketch: dict[int, int] | None = None
 
 
 class Truncation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -143,6 +147,75 @@ class FeedbackEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     comment: str | None = None
     who: str | None = None
     schema_version: int = SCHEMA_VERSION
+
+
+class DropReport(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="kind", tag="drops"
+):
+    """How many events one mirror lost since it said so last, so that what is missing is known to be missing.
+
+    `dropped` never left the process because its memory was full; `failed` were sent and not acknowledged, or could not
+    be written as JSON. Both count what happened from `since` to `at`, Unix seconds; reports of one `instance` follow
+    each other without gap or overlap.
+    """
+
+    report_id: str
+    at: float
+    since: float
+    source: Source
+    instance: str
+    service: str = ""
+    environment: str = "default"
+    team: str = ""
+    dropped: int = 0
+    failed: int = 0
+    reasons: dict[str, int] = {}
+    schema_version: int = SCHEMA_VERSION
+
+
+class ServerSample(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="kind", tag="server"
+):
+    """What a model server says of one model version, or of one GPU, over the `interval` seconds before `at`.
+
+    Counts and times are what was added in the interval, times in seconds; `pending` and what the GPU fields say are
+    readings at `at`. A sample is of a model (`model` is set) or of a GPU (`gpu` is set). None: the server does not
+    tell. `energy` is in joules, `power` in watts, memory in bytes, `utilisation` from 0 to 1.
+    """
+
+    sample_id: str
+    at: float
+    interval: float
+    instance: str
+    environment: str = "default"
+
+    model: str = ""
+    model_version: str = ""
+    requests: int = 0
+    failures: dict[str, int] = {}
+    inferences: int = 0
+    executions: int = 0
+    pending: int | None = None
+    request_time: float | None = None
+    queue_time: float | None = None
+    compute_input_time: float | None = None
+    compute_infer_time: float | None = None
+    compute_output_time: float | None = None
+    cache_hits: int | None = None
+    cache_misses: int | None = None
+
+    gpu: str = ""
+    utilisation: float | None = None
+    memory_used: float | None = None
+    memory_total: float | None = None
+    power: float | None = None
+    power_limit: float | None = None
+    energy: float | None = None
+    schema_version: int = SCHEMA_VERSION
+
+
+TelemetryEvent: TypeAlias = DropReport | ServerSample
+"""What travels through the telemetry topic, told apart by `kind`."""
 
 
 def text_message(role: str, text: str) -> Message:

@@ -10,6 +10,9 @@ INFERENCES: Final = "inferwatch.inferences"
 FEEDBACK: Final = "inferwatch.feedback"
 """Ratings and corrections, keyed by event id."""
 
+TELEMETRY: Final = "inferwatch.telemetry"
+"""What mirrors say they lost and what model servers say of themselves, keyed by environment and model."""
+
 MEASUREMENTS: Final = "inferwatch.measurements"
 """Numbers only, from enrich to detect, keyed by environment and model."""
 
@@ -28,4 +31,4 @@ RETRAINING: Final = "inferwatch.retraining"
 DEAD_LETTERS: Final = "inferwatch.dead-letters"
 """What could not be processed: the original bytes, with the reason and the place in headers."""
 
-ALL: Final = (INFERENCES, FEEDBACK, MEASUREMENTS, EMBEDDINGS, DETECTIONS, ALERTS, RETRAINING, DEAD_LETTERS)
+ALL: Final = (INFERENCES, FEEDBACK, TELEMETRY, MEASUREMENTS, EMBEDDINGS, DETECTIONS, ALERTS, RETRAINING, DEAD_LETTERS)

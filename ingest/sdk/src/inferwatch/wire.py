@@ -10,16 +10,17 @@ from typing import Final, TypeVar
 import msgspec
 
 from inferwatch.errors import EventError
-from inferwatch.events import SCHEMA_VERSION, FeedbackEvent, InferenceEvent
+from inferwatch.events import SCHEMA_VERSION, DropReport, FeedbackEvent, InferenceEvent, ServerSample, TelemetryEvent
 
-E = TypeVar("E", InferenceEvent, FeedbackEvent)
+E = TypeVar("E", InferenceEvent, FeedbackEvent, TelemetryEvent)
 
 _encoder: Final = msgspec.json.Encoder()
 _inference: Final = msgspec.json.Decoder(InferenceEvent)
 _feedback: Final = msgspec.json.Decoder(FeedbackEvent)
+_telemetry: Final = msgspec.json.Decoder[TelemetryEvent](DropReport | ServerSample)
 
 
-def encode_event(event: InferenceEvent | FeedbackEvent) -> bytes:
+def encode_event(event: InferenceEvent | FeedbackEvent | TelemetryEvent) -> bytes:
     """Return one event as a line of JSON, without the newline. A lone surrogate, which has no UTF-8 form, becomes "?".
 
     Raises:
@@ -56,6 +57,12 @@ def decode_inference(line: bytes, index: int = 0) -> InferenceEvent:
 def decode_feedback(line: bytes, index: int = 0) -> FeedbackEvent:
     """Decode one line. Raises `EventError` as `decode_inference` does."""
     return _decode(_feedback, line, index)
+
+
+def decode_telemetry(line: bytes, index: int = 0) -> TelemetryEvent:
+    """Decode one line. Raises `EventError` as `decode_inference` does."""
+    event: TelemetryEvent = _decode(_telemetry, line, index)
+    return event
 
 
 def _decode(decoder: msgspec.json.Decoder[E], line: bytes, index: int) -> E:
