@@ -176,11 +176,15 @@ class DropReport(
 class ServerSample(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="kind", tag="server"
 ):
-    """What a model server says of one model version, or of one GPU, over the `interval` seconds before `at`.
+    """What a model server says of one model version, or of one device, over the `interval` seconds before `at`.
 
-    Counts and times are what was added in the interval, times in seconds; `pending` and what the GPU fields say are
-    readings at `at`. A sample is of a model (`model` is set) or of a GPU (`gpu` is set). None: the server does not
-    tell. `energy` is in joules, `power` in watts, memory in bytes, `utilisation` from 0 to 1.
+    A sample is of a model (`model` is set) or of a device (`device` is set): the UUID of a GPU, or `cpu` for all
+    processors and the memory of the machine. Counts, times and `energy` are what was added in the interval; `pending`
+    and the rest of what is said of a device are readings at `at`. None: the server does not tell.
+
+    `requests` succeeded, those answered from a cache included; `failures` counts those that did not, by reason. Times
+    are seconds of requests that succeeded. `energy` is in joules, `power` in watts, memory in bytes, `utilisation` from
+    0 to 1.
     """
 
     sample_id: str
@@ -204,7 +208,7 @@ class ServerSample(
     cache_hits: int | None = None
     cache_misses: int | None = None
 
-    gpu: str = ""
+    device: str = ""
     utilisation: float | None = None
     memory_used: float | None = None
     memory_total: float | None = None
