@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,6 +10,7 @@ import msgspec
 
 from inferwatch.errors import EventError
 from inferwatch.events import InferenceEvent, Message
+from inferwatch.traceparent import trace_fields
 from inferwatch.truncation import shorten, without_torn_end
 from inferwatch.wire import decode_inference, encode_event
 from ingest.errors import ContentError
@@ -38,7 +38,6 @@ _HEADERS: Final = {
     "environment": "x-inferwatch-environment",
     "service": "x-inferwatch-service",
 }
-_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 _MESSAGE_CHARACTERS: Final = 1_000
 
 
@@ -94,7 +93,7 @@ def _event(exchange: Exchange, defaults: Defaults, fields: dict[str, Any]) -> In
         **_outcome(exchange),
         **fields,
         **{field: exchange.headers[name] for field, name in _HEADERS.items() if exchange.headers.get(name)},
-        **_trace(exchange.headers.get("traceparent", "")),
+        **trace_fields(exchange.headers.get("traceparent")),
     }
     if not exchange.request.whole or not exchange.response.whole:
         cut = [name for name in ("request", "response") if not getattr(exchange, name).whole]
@@ -157,9 +156,3 @@ def _message_in(decoded: object) -> str:
     if not decoded.get("error"):
         return str(decoded.get("message") or decoded.get("detail") or "")
     return error_of(decoded["error"])[1]
-
-
-def _trace(traceparent: str) -> dict[str, str]:
-    """Read a W3C Trace Context header; one that is malformed is ignored, as section 3.2.2 demands."""
-    found = _TRACEPARENT.fullmatch(traceparent)
-    return {} if found is None else {"trace_id": found[1], "parent_span_id": found[2]}

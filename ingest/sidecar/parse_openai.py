@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from inferwatch.chat import chat_message
 from inferwatch.events import Message, Part, text_message
 from ingest.sidecar.content import (
     is_event_stream,
@@ -19,7 +20,6 @@ from ingest.sidecar.content import (
 from ingest.sidecar.exchange import Exchange
 
 _NOT_PARAMETERS: Final = ("model", "messages", "prompt", "stream", "user")
-_TEXT_PARTS: Final = ("text", "input_text", "refusal")
 _END: Final = "[DONE]"
 
 
@@ -151,33 +151,7 @@ def _input_messages(request: Mapping[str, Any]) -> tuple[Message, ...]:
     if "prompt" in request:
         prompts = request["prompt"] if isinstance(request["prompt"], list) else [request["prompt"]]
         return tuple(text_message("user", prompt) for prompt in prompts if isinstance(prompt, str))
-    return tuple(_message(message) for message in request.get("messages") or () if isinstance(message, dict))
-
-
-def _message(given: Mapping[str, Any]) -> Message:
-    content = given.get("content")
-    role = str(given.get("role", "user"))
-    if role == "tool":
-        return Message(
-            role=role, parts=(Part(type="tool_call_response", id=given.get("tool_call_id"), response=content),)
-        )
-    parts = [_part(item) for item in content] if isinstance(content, list) else []
-    if isinstance(content, str):
-        parts.append(Part(type="text", content=content))
-    for call in given.get("tool_calls") or ():
-        function = call.get("function") or {}
-        arguments = function.get("arguments")
-        parts.append(Part(type="tool_call", id=call.get("id"), name=function.get("name"), arguments=arguments))
-    return Message(role=role, parts=tuple(parts))
-
-
-def _part(item: object) -> Part:
-    """Return text as text; of an image, sound or file only what it is."""
-    if not isinstance(item, dict):
-        return Part(type="text", content=str(item))
-    if item.get("type") in _TEXT_PARTS:
-        return Part(type="text", content=str(item.get("text", "")))
-    return Part(type=str(item.get("type", "unknown")))
+    return tuple(chat_message(message) for message in request.get("messages") or () if isinstance(message, dict))
 
 
 def _is_parameter(name: str, value: object) -> bool:

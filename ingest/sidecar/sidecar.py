@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from inferwatch.clock import Clock, SystemClock
-from inferwatch.mirror import Mirror, TransportFactory
+from inferwatch.delivery import TransportFactory
+from inferwatch.mirror import Mirror
 from inferwatch.settings import MirrorSettings
 from ingest.sidecar.admin import Admin
 from ingest.sidecar.grpc_proxy import GrpcProxy

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from inferwatch import Mirror, MirrorSettings, text_message
-from inferwatch.transport import MemoryTransport, Report, Transport
+from inferwatch.transport import MemoryTransport, Record, Report, Transport
 from inferwatch.wire import decode_inference, split_record
 from tests.unit.sdk.events import HandClock, event
 
@@ -25,11 +25,11 @@ class Blocked:
         self.open = threading.Event()
         self.asked = threading.Event()
 
-    def send(self, record: bytes, events: int) -> None:
+    def send(self, record: Record) -> None:
         self.asked.set()
         if not self.open.is_set():
             raise BufferError
-        self.inner.send(record, events)
+        self.inner.send(record)
 
     def poll(self, timeout: float) -> None:
         self.open.wait(timeout)
@@ -45,7 +45,7 @@ class Failing:
         self.where = where
         self.closed = 0
 
-    def send(self, record: bytes, events: int) -> None:
+    def send(self, record: Record) -> None:
         if self.where == "send":
             raise RuntimeError("no")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from inferwatch import Inference, InferenceEvent, Message, Part, text_message
-from inferwatch.recording import as_messages
+from inferwatch.chat import as_messages
 from tests.unit.sdk.events import HandClock
 
 
@@ -108,7 +108,7 @@ def test_output_that_is_no_text_never_reaches_the_application(
     recorded: Recorded, caplog: pytest.LogCaptureFixture
 ) -> None:
     with recorded.inference() as inference:
-        inference.output(7)  # type: ignore[arg-type]  # what an application may do all the same
+        inference.chunk(7)  # type: ignore[arg-type]  # what an application may do all the same
     assert recorded.events == []
     assert "could not be mirrored" in caplog.text
 
@@ -130,7 +130,7 @@ def test_the_prompt_is_what_it_was_when_the_inference_began(recorded: Recorded) 
             (text_message("system", "be kind"), text_message("user", "hi")),
         ),
         ({"content": "alone"}, (text_message("user", "alone"),)),
-        ([{"role": "assistant", "content": None}], (text_message("assistant", ""),)),
+        ([{"role": "assistant", "content": None}], (Message(role="assistant"),)),
         (Message(role="user", parts=(Part(type="x"),)), (Message(role="user", parts=(Part(type="x"),)),)),
         (b"ab", (text_message("user", "b'ab'"),)),
         (7, (text_message("user", "7"),)),

@@ -1,5 +1,6 @@
 """Mirror model inference into Inferwatch: two lines, never in the way."""
 
+from inferwatch.context import context
 from inferwatch.errors import EventError, InferwatchError, SettingError, WireError
 from inferwatch.events import (
     DropReport,
@@ -34,6 +35,7 @@ __all__ = [
     "TensorSummary",
     "Truncation",
     "WireError",
+    "context",
     "new_event_id",
     "text_message",
 ]

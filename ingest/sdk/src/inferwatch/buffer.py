@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Any
+from typing import Any, Final, TypeAlias
 
-from inferwatch.events import InferenceEvent
+from inferwatch.events import FeedbackEvent, InferenceEvent
+
+Mirrored: TypeAlias = InferenceEvent | FeedbackEvent
+"""What an application mirrors."""
+
+_FIXED_BYTES: Final = 512
 
 
-def text_size(event: InferenceEvent) -> int:
+def text_size(event: Mirrored) -> int:
     """Return roughly how many bytes an event holds; counts what grows: text, and what applications put beside it."""
-    size = 512 + _size(event.parameters) + _size(event.attributes) + len(event.error_message or "")
+    if isinstance(event, FeedbackEvent):
+        return _FIXED_BYTES + len(event.comment or "")
+    size = _FIXED_BYTES + _size(event.parameters) + _size(event.attributes) + len(event.error_message or "")
     for message in (*event.input_messages, *event.output_messages):
         for part in message.parts:
             size += len(part.content or "") + _size(part.arguments) + _size(part.response) + 64
@@ -37,7 +44,7 @@ class EventBuffer:
     def __init__(self, max_events: int, max_bytes: int) -> None:
         self._max_events = max_events
         self._max_bytes = max_bytes
-        self._events: deque[tuple[InferenceEvent, int]] = deque()
+        self._events: deque[tuple[Mirrored, int]] = deque()
         self._bytes = 0
         # Re-entrant, and no `threading.Event`, whose lock is not: the garbage collector may run anywhere in here, and
         # where it ends an abandoned generator that was timing an inference, the same thread comes back to `put`.
@@ -47,7 +54,7 @@ class EventBuffer:
         self.recorded = 0
         self.dropped = 0
 
-    def put(self, event: InferenceEvent) -> None:
+    def put(self, event: Mirrored) -> None:
         """Add an event; drop from the other end whatever no longer fits."""
         size = text_size(event)
         with self._lock:
@@ -60,9 +67,9 @@ class EventBuffer:
                 self.dropped += 1
             self.wake()
 
-    def take(self, most: int) -> list[InferenceEvent]:
+    def take(self, most: int) -> list[Mirrored]:
         """Remove and return up to `most` events, oldest first."""
-        taken: list[InferenceEvent] = []
+        taken: list[Mirrored] = []
         with self._lock:
             while len(taken) < most and self._events:
                 event, size = self._events.popleft()

@@ -154,15 +154,16 @@ class DropReport(
 ):
     """How many events one mirror lost since it said so last, so that what is missing is known to be missing.
 
-    `dropped` never left the process because its memory was full; `failed` were sent and not acknowledged, or could not
-    be written as JSON. Both count what happened from `since` to `at`, Unix seconds; reports of one `instance` follow
-    each other without gap or overlap.
+    `source` is what mirrors: `sdk` or `sidecar`. `dropped` never left the process because its memory was full; `failed`
+    were sent and not acknowledged, or could not be written as JSON. Both count what happened from `since` to `at`, Unix
+    seconds; reports of one `instance` follow each other without gap or overlap. One that nobody acknowledged is made
+    again with what was lost meanwhile: of two with one `report_id` the later `at` holds.
     """
 
     report_id: str
     at: float
     since: float
-    source: Source
+    source: str
     instance: str
     service: str = ""
     environment: str = "default"

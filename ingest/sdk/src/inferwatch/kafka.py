@@ -7,9 +7,8 @@ from typing import Final
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from inferwatch import topics
 from inferwatch.settings import MirrorSettings
-from inferwatch.transport import Report
+from inferwatch.transport import Record, Report
 
 _QUEUED_RECORDS: Final = 1_000
 _QUEUED_KILOBYTES: Final = 32 << 10
@@ -23,7 +22,7 @@ class KafkaTransport:
 
     def __init__(self, settings: MirrorSettings, report: Report) -> None:
         self._report = report
-        self._unreported = 0
+        self._unreported: set[Record] = set()
         self._producer = Producer(
             {
                 "client.id": f"inferwatch-sdk-{settings.service or 'app'}",
@@ -41,15 +40,15 @@ class KafkaTransport:
             }
         )
 
-    def send(self, record: bytes, events: int) -> None:
+    def send(self, record: Record) -> None:
         """Queue a record. Raises `BufferError` when librdkafka's queue is full."""
 
         def delivered(error: KafkaError | None, _message: Message) -> None:
-            self._unreported -= events
-            self._report(events, None if error is None else error.name())
+            self._unreported.discard(record)
+            self._report(record, None if error is None else error.name())
 
-        self._producer.produce(topics.INFERENCES, value=record, on_delivery=delivered)
-        self._unreported += events
+        self._producer.produce(record.topic, value=record.value, key=record.key, on_delivery=delivered)
+        self._unreported.add(record)
 
     def poll(self, timeout: float) -> None:
         """Run delivery callbacks."""
@@ -63,6 +62,5 @@ class KafkaTransport:
         if self._unreported:
             self._producer.purge(in_queue=True, in_flight=True)
             self._producer.flush(0.2)
-        if self._unreported:
-            self._report(self._unreported, "not acknowledged before the end")
-            self._unreported = 0
+        while self._unreported:
+            self._report(self._unreported.pop(), "not acknowledged before the end")

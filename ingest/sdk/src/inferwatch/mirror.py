@@ -1,4 +1,4 @@
-"""The mirror: takes events from the caller's thread and gets them to Kafka from its own."""
+"""The mirror: takes events from the caller's thread and gets them to Kafka, or to a collector, from its own."""
 
 from __future__ import annotations
 
@@ -6,24 +6,21 @@ import atexit
 import logging
 import os
 import threading
-from collections.abc import Callable
+import weakref
 from dataclasses import dataclass
 from typing import Any, Final
 
-from inferwatch.buffer import EventBuffer
+from inferwatch.buffer import EventBuffer, Mirrored
 from inferwatch.clock import Clock, SystemClock
-from inferwatch.events import InferenceEvent
+from inferwatch.context import current_fields
+from inferwatch.delivery import Delivery, TransportFactory
+from inferwatch.events import FeedbackEvent, InferenceEvent
+from inferwatch.ids import new_event_id
 from inferwatch.recording import Inference
 from inferwatch.settings import MirrorSettings
 from inferwatch.transport import Report, Transport
-from inferwatch.truncation import truncate
-from inferwatch.wire import encode_event, join_record
 
 log: Final = logging.getLogger("inferwatch")
-
-_PAUSE_AFTER_FAILURE: Final = 10.0
-
-TransportFactory = Callable[[MirrorSettings, Report], Transport]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +38,11 @@ class MirrorStats:
 
 
 class Mirror:
-    """Mirrors inferences to Kafka. Never blocks and never raises into the caller; memory is bounded.
+    """Mirrors inferences. Never blocks and never raises into the caller; memory is bounded.
 
-    Give `bootstrap_servers` and, as keywords, any other field of `MirrorSettings`. The background thread and the
-    connection start with the first event, in the process that records it, so a fork is safe.
+    Give `bootstrap_servers` to write to Kafka, or `collector_url` where Kafka is out of reach, and, as keywords, any
+    other field of `MirrorSettings`. The background thread and the connection start with the first event, in the process
+    that records it, so a fork is safe.
 
     Raises:
         SettingError: at construction, when a setting cannot work.
@@ -52,58 +50,90 @@ class Mirror:
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        bootstrap_servers: str = "",
         *,
         clock: Clock | None = None,
         transport: TransportFactory | None = None,
         **settings: Any,
     ) -> None:
         self.settings = MirrorSettings(bootstrap_servers, **settings)
+        self._defaults = {
+            "service": self.settings.service,
+            "environment": self.settings.environment,
+            "team": self.settings.team,
+        }
         self._clock = clock or SystemClock()
-        self._new_transport = transport or _kafka_transport
+        self._new_transport = transport or _transport
         self._reset()
-        atexit.register(self.close)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._reset)
+        _mirrors.add(self)
 
     def _reset(self) -> None:
         # In a forked child the parent's lock may be held for ever, and its events are the parent's to send.
         # Re-entrant: under it the garbage collector may end a generator that was timing an inference, which records it.
         self._start_lock = threading.RLock()
         self._buffer = EventBuffer(self.settings.max_events, self.settings.max_bytes)
+        self._delivery = Delivery(self.settings, self._buffer, self._new_transport, self._clock)
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
-        self._delivered = 0
-        self._failed = 0
 
     def record(self, event: InferenceEvent) -> None:
         """Mirror an event."""
-        try:
-            self._running_buffer().put(event)
-        except Exception:
-            log.warning("An inference could not be mirrored", exc_info=True)
+        self._put(event)
 
     def inference(self, model: str, input: object = None, **fields: Any) -> Inference:
         """Return a context manager that times and mirrors one inference of `model`.
 
         `input` is a prompt, or a sequence of `Message`s or of dicts with `role` and `content`; `fields` are further
-        fields of `InferenceEvent`, such as `conversation_id` or `prompt_name`.
+        fields of `InferenceEvent`, such as `conversation_id` or `prompt_name`. What they do not say is taken from
+        `inferwatch.context` and from an active OpenTelemetry span, then from the mirror's settings.
         """
-        defaults = {
-            "service": self.settings.service,
-            "environment": self.settings.environment,
-            "team": self.settings.team,
-        }
-        return Inference(self.record, self._clock, model, input, {**defaults, **fields})
+        said = current_fields()
+        given = {**self._defaults, **said, **fields}
+        if "attributes" in said and "attributes" in fields:
+            given["attributes"] = {**said["attributes"], **fields["attributes"]}
+        return Inference(self.record, self._clock, model, input, given)
+
+    def feedback(
+        self,
+        event_id: str | None = None,
+        *,
+        response_id: str | None = None,
+        score: float | None = None,
+        label: str | None = None,
+        comment: str | None = None,
+        who: str | None = None,
+    ) -> str:
+        """Mirror a rating or correction of one inference and return its id.
+
+        The inference is found by its event id (`Inference.event_id`, or the header `x-inferwatch-event-id` of a
+        response through the sidecar) or by the id that its response had. `who` is hashed before it is stored.
+        """
+        feedback_id = new_event_id()
+        if event_id is None and response_id is None:
+            log.warning("Feedback is not mirrored: it names neither an event_id nor a response_id")
+            return feedback_id
+        self._put(
+            FeedbackEvent(
+                feedback_id=feedback_id,
+                at=self._clock.now(),
+                event_id=event_id,
+                response_id=response_id,
+                score=score,
+                label=label,
+                comment=comment,
+                who=who,
+            )
+        )
+        return feedback_id
 
     def stats(self) -> MirrorStats:
         """Return how many events came, arrived and were lost."""
-        buffer = self._buffer
+        buffer, delivery = self._buffer, self._delivery
         return MirrorStats(
             recorded=buffer.recorded,
-            delivered=self._delivered,
+            delivered=delivery.delivered,
             dropped=buffer.dropped,
-            failed=self._failed,
+            failed=delivery.failed,
             waiting=len(buffer),
         )
 
@@ -113,12 +143,16 @@ class Mirror:
             thread = self._thread
             if thread is None:
                 return
-            self._closing.set()
-            self._buffer.wake()
+            self._hurry()
             thread.join(self.settings.flush_timeout + 1.0)
             # In this order: whoever starts the next thread, be it from within these lines, gives it the new event.
             self._closing = threading.Event()
             self._thread = None
+            _running.discard(self)
+
+    def _hurry(self) -> None:
+        self._closing.set()
+        self._buffer.wake()
 
     def __enter__(self) -> Mirror:
         return self
@@ -126,88 +160,55 @@ class Mirror:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _running_buffer(self) -> EventBuffer:
-        if self._thread is None:
-            self._start()
-        return self._buffer
+    def _put(self, event: Mirrored) -> None:
+        try:
+            if self._thread is None:
+                self._start()
+            self._buffer.put(event)
+        except Exception:
+            log.warning("An event could not be mirrored", exc_info=True)
 
     def _start(self) -> None:
         with self._start_lock:
-            arguments = (self._buffer, self._closing)
-            thread = threading.Thread(target=self._run, args=arguments, name="inferwatch", daemon=True)
+            run, closing = self._delivery.run, self._closing
+            thread = threading.Thread(target=run, args=(closing,), name="inferwatch", daemon=True)
             # Looked at last: making a thread may have brought this one here a second time.
             if self._thread is None:
                 self._thread = thread
                 thread.start()
-
-    def _run(self, buffer: EventBuffer, closing: threading.Event) -> None:
-        while True:
-            try:
-                return self._deliver(buffer, closing)
-            except Exception:
-                log.exception("Mirroring failed; it begins again in %.0f s", _PAUSE_AFTER_FAILURE)
-            if closing.wait(_PAUSE_AFTER_FAILURE):
-                return
-
-    def _deliver(self, buffer: EventBuffer, closing: threading.Event) -> None:
-        transport = self._new_transport(self.settings, self._report)
-        try:
-            while not closing.is_set():
-                if buffer.wait(0.1):
-                    closing.wait(self.settings.linger)
-                    self._send_all(buffer, transport, closing)
-                transport.poll(0)
-            self._send_all(buffer, transport, closing)
-        finally:
-            transport.close(self.settings.flush_timeout)
-
-    def _send_all(self, buffer: EventBuffer, transport: Transport, closing: threading.Event) -> None:
-        while events := buffer.take(self.settings.events_per_record):
-            for record, count in self._records(events):
-                self._send(record, count, transport, closing)
-
-    def _records(self, events: list[InferenceEvent]) -> list[tuple[bytes, int]]:
-        records: list[tuple[bytes, int]] = []
-        lines: list[bytes] = []
-        size = 0
-        for event in events:
-            try:
-                line = encode_event(truncate(event, self.settings.max_text_characters))
-            except Exception as error:
-                # An application may put anything into a field: its neighbours in the record must not pay for it.
-                self._report(1, f"not JSON: {type(error).__name__}")
-                continue
-            if lines and size + len(line) > self.settings.record_bytes:
-                records.append((join_record(lines), len(lines)))
-                lines, size = [], 0
-            lines.append(line)
-            size += len(line)
-        if lines:
-            records.append((join_record(lines), len(lines)))
-        return records
-
-    def _send(self, record: bytes, count: int, transport: Transport, closing: threading.Event) -> None:
-        """Hand a record over; while the transport is full, events wait in the buffer, which drops its oldest."""
-        while True:
-            try:
-                return transport.send(record, count)
-            except BufferError:
-                if closing.is_set():
-                    return self._report(count, "the transport was full at the end")
-                transport.poll(0.1)
-            except Exception as error:
-                return self._report(count, f"not sent: {type(error).__name__}")
-
-    def _report(self, events: int, lost_because: str | None) -> None:
-        if lost_because is None:
-            self._delivered += events
-        else:
-            self._failed += events
-            log.warning("%d mirrored events were lost: %s", events, lost_because)
+                _running.add(self)
 
 
-def _kafka_transport(settings: MirrorSettings, report: Report) -> Transport:
-    # Imported with the first event: the library costs more time than `import inferwatch` may take.
+def _transport(settings: MirrorSettings, report: Report) -> Transport:
+    # Imported with the first event: the libraries cost more time than `import inferwatch` may take.
+    if settings.collector_url:
+        from inferwatch.http import HttpTransport
+
+        return HttpTransport(settings, report)
     from inferwatch.kafka import KafkaTransport
 
     return KafkaTransport(settings, report)
+
+
+_mirrors: Final[weakref.WeakSet[Mirror]] = weakref.WeakSet()
+_running: Final[set[Mirror]] = set()
+"""Those with a thread: what they hold is delivered at exit, also where nobody refers to them any more."""
+
+
+def _close_all() -> None:
+    running = list(_running)
+    for mirror in running:
+        mirror._hurry()  # all at the same time, so that many wait no longer than one
+    for mirror in running:
+        mirror.close()
+
+
+def _reset_all() -> None:
+    _running.clear()
+    for mirror in list(_mirrors):
+        mirror._reset()
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_all)

@@ -1,25 +1,42 @@
-"""One inference, from its start to its end, as a context manager."""
+"""One inference, from its start to its end."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final
 
+from inferwatch.chat import as_messages
 from inferwatch.clock import Clock
-from inferwatch.events import InferenceEvent, Message, text_message
+from inferwatch.events import InferenceEvent, text_message
 from inferwatch.ids import new_event_id
 
 log: Final = logging.getLogger("inferwatch")
+
+_CANCELLED: Final = ("CancelledError", "GeneratorExit", "KeyboardInterrupt")
 
 
 class Inference:
     """Times one inference and records it when the block ends, also when it ends with an exception.
 
     Streamed: call `chunk` for each piece; the first one that carries text stamps the time to first token. Not
-    streamed: call `output` once. An exception that leaves the block is recorded as an error and passes on.
+    streamed: call `output` once. An exception that leaves the block is recorded as an error and passes on. Where no
+    block fits, call `end`.
     """
+
+    __slots__ = (
+        "_chunks",
+        "_clock",
+        "_ended",
+        "_fields",
+        "_input",
+        "_output",
+        "_record",
+        "_started",
+        "_started_at",
+        "event_id",
+    )
 
     def __init__(
         self,
@@ -32,10 +49,12 @@ class Inference:
         self.event_id = new_event_id()
         self._record = record
         self._clock = clock
-        self._fields: dict[str, Any] = {"request_model": model, **fields}
+        self._fields: dict[str, Any] = {"source": "sdk", "request_model": model, **fields}
         # A list of messages is often appended to with the answer before the block ends.
         self._input = tuple(input) if isinstance(input, list) else input
+        self._output: object = None
         self._chunks: list[str] = []
+        self._ended = False
         self._started_at = clock.now()
         self._started = clock.elapsed()
 
@@ -46,68 +65,86 @@ class Inference:
 
     def chunk(self, text: str | None) -> None:
         """Add a piece of streamed output; None, as first and last chunks often have, adds nothing."""
-        if text and "time_to_first_token" not in self._fields:
-            self._fields["time_to_first_token"] = self._clock.elapsed() - self._started
+        if text:
+            self.first_token()
+            self._chunks.append(text)
         self._fields["stream"] = True
-        self._chunks.append(text or "")
 
-    def output(self, text: str) -> None:
-        """Add the output of a response that was not streamed."""
-        self._chunks.append(text)
+    def first_token(self) -> None:
+        """Stamp the time to first token, where it carries no text, such as a piece of a tool call."""
+        if "time_to_first_token" not in self._fields:
+            self._fields["time_to_first_token"] = self._clock.elapsed() - self._started
+            self._fields["stream"] = True
 
-    def tokens(self, input_tokens: int | None = None, output_tokens: int | None = None) -> None:
-        """Say how many tokens the server reported."""
-        self._fields |= {"input_tokens": input_tokens, "output_tokens": output_tokens, "token_source": "reported"}
+    def output(self, given: object) -> None:
+        """Add output that was not streamed: its text, or messages as `Mirror.inference` takes them."""
+        if isinstance(given, str):
+            self._chunks.append(given)
+        else:
+            self._output = given
+
+    def tokens(
+        self,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        *,
+        cache_read_tokens: int | None = None,
+        cache_creation_tokens: int | None = None,
+        reasoning_tokens: int | None = None,
+    ) -> None:
+        """Say how many tokens the server reported; input includes cached ones and output includes reasoning."""
+        self._fields |= {
+            "input_tokens": input_tokens,
+            "output_tokens": output_tokens,
+            "cache_read_tokens": cache_read_tokens,
+            "cache_creation_tokens": cache_creation_tokens,
+            "reasoning_tokens": reasoning_tokens,
+            "token_source": "reported",
+        }
 
     def finish(self, *reasons: str) -> None:
         """Say why generation ended, such as `stop` or `length`."""
-        self._fields["finish_reasons"] = tuple(reasons)
+        self._fields["finish_reasons"] = reasons
 
     def error(self, error_type: str, message: str = "") -> None:
         """Say that the inference failed although no exception leaves the block."""
         self._fields |= {"status": "error", "error_type": error_type, "error_message": message or None}
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
+    def set(self, **fields: Any) -> None:
+        """Say further fields of `InferenceEvent`, such as `response_id` or `response_model`."""
+        self._fields |= fields
+
+    def end(self, error: BaseException | None = None, *, cancelled: bool = False) -> None:
+        """End the inference now, with the error that ended it or as cancelled. Only the first call counts."""
+        if self._ended:
+            return
+        self._ended = True
         try:
-            self._record(self._event(self._clock.elapsed() - self._started, kind, error))
+            self._record(self._event(self._clock.elapsed() - self._started, error, cancelled))
         except Exception:
             log.warning("An inference could not be mirrored", exc_info=True)
 
-    def _event(self, duration: float, kind: type[BaseException] | None, error: BaseException | None) -> InferenceEvent:
-        if kind is not None:
-            cancelled = kind.__name__ in ("CancelledError", "GeneratorExit", "KeyboardInterrupt")
-            self._fields |= {
-                "status": "cancelled" if cancelled else "error",
-                "error_type": kind.__name__,
-                "error_message": str(error) or None,
-            }
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.end(error)
+
+    def _event(self, duration: float, error: BaseException | None, cancelled: bool) -> InferenceEvent:
+        fields = self._fields
+        if error is not None:
+            kind = type(error).__name__
+            status = "cancelled" if cancelled or kind in _CANCELLED else "error"
+            fields |= {"status": status, "error_type": kind, "error_message": str(error) or None}
+        elif cancelled:
+            fields |= {"status": "cancelled", "error_type": "cancelled"}
         output = "".join(self._chunks)
+        if output or self._output is not None:
+            told = as_messages(self._output, "assistant")
+            fields["output_messages"] = (text_message("assistant", output), *told) if output else told
         return InferenceEvent(
             event_id=self.event_id,
             started_at=self._started_at,
             duration=duration,
             input_messages=as_messages(self._input),
-            output_messages=(text_message("assistant", output),) if output else (),
-            **{"source": "sdk", **self._fields},
+            **fields,
         )
-
-
-def as_messages(given: object) -> tuple[Message, ...]:
-    """Return a prompt, `Message`s or dicts with `role` and `content` as messages; anything else as its text."""
-    if given is None:
-        return ()
-    if isinstance(given, str):
-        return (text_message("user", given),)
-    if isinstance(given, Sequence) and not isinstance(given, bytes):
-        return tuple(_as_message(item) for item in given)
-    return (_as_message(given),)
-
-
-def _as_message(given: object) -> Message:
-    if isinstance(given, Message):
-        return given
-    if isinstance(given, Mapping):
-        return text_message(str(given.get("role", "user")), str(given.get("content") or ""))
-    return text_message("user", str(given))

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
-Report = Callable[[int, str | None], None]
-"""Called with a number of events and None when they were acknowledged, or the reason why they are lost."""
+from inferwatch import topics
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """NDJSON for one topic: `value` holds `events` lines."""
+
+    topic: str
+    value: bytes
+    events: int
+    key: bytes | None = None
+
+
+Report = Callable[[Record, str | None], None]
+"""Called with a record and None when it was acknowledged, or the reason why its events are lost."""
 
 
 class Transport(Protocol):
     """Carries records from the mirror's background thread, the only thread that calls it.
 
     `send` may raise `BufferError` when it holds all it may: the caller keeps the record and tries again after `poll`.
-    Nothing else may raise. Each record that `send` took is reported exactly once.
+    Nothing else may raise. Each record that `send` took is reported exactly once, whole or in parts that have its topic
+    and whose events add up to its own.
     """
 
-    def send(self, record: bytes, events: int) -> None:
-        """Take a record holding that many events, without waiting."""
+    def send(self, record: Record) -> None:
+        """Take a record, without waiting."""
         ...
 
     def poll(self, timeout: float) -> None:
@@ -33,13 +48,22 @@ class MemoryTransport:
     """Keeps records in a list and acknowledges each at once."""
 
     def __init__(self, report: Report) -> None:
-        self.records: list[bytes] = []
+        self.sent: list[Record] = []
         self._report = report
 
-    def send(self, record: bytes, events: int) -> None:
+    @property
+    def records(self) -> list[bytes]:
+        """What was sent of inferences."""
+        return self.values(topics.INFERENCES)
+
+    def values(self, topic: str) -> list[bytes]:
+        """Return what was sent to one topic."""
+        return [record.value for record in self.sent if record.topic == topic]
+
+    def send(self, record: Record) -> None:
         """Keep the record."""
-        self.records.append(record)
-        self._report(events, None)
+        self.sent.append(record)
+        self._report(record, None)
 
     def poll(self, timeout: float) -> None:
         """Do nothing: every record was reported when it came."""

@@ -1,0 +1,133 @@
+"""The mirror's background thread: takes events from the buffer, makes records of them and sees them delivered."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from inferwatch import topics
+from inferwatch.buffer import EventBuffer, Mirrored
+from inferwatch.clock import Clock
+from inferwatch.events import FeedbackEvent
+from inferwatch.losses import Losses
+from inferwatch.prepare import prepare
+from inferwatch.settings import MirrorSettings
+from inferwatch.transport import Record, Report, Transport
+from inferwatch.wire import encode_event, join_record
+
+log: Final = logging.getLogger("inferwatch")
+
+TransportFactory = Callable[[MirrorSettings, Report], Transport]
+
+_PAUSE_AFTER_FAILURE: Final = 10.0
+
+
+class Delivery:
+    """Delivers what a buffer holds; `delivered` and `failed` count events.
+
+    `run` is the thread's body. After an error of its own it begins again, with a new transport.
+    """
+
+    def __init__(
+        self, settings: MirrorSettings, buffer: EventBuffer, new_transport: TransportFactory, clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._buffer = buffer
+        self._new_transport = new_transport
+        self._losses = Losses(settings, clock)
+        self.delivered = 0
+        self.failed = 0
+
+    def run(self, closing: threading.Event) -> None:
+        """Deliver until `closing` is set and nothing waits."""
+        while True:
+            try:
+                return self._deliver(closing)
+            except Exception:
+                log.exception("Mirroring failed; it begins again in %.0f s", _PAUSE_AFTER_FAILURE)
+            if closing.wait(_PAUSE_AFTER_FAILURE):
+                return
+
+    def _deliver(self, closing: threading.Event) -> None:
+        transport = self._new_transport(self._settings, self._report)
+        try:
+            while not closing.is_set():
+                if self._buffer.wait(0.1):
+                    closing.wait(self._settings.linger)
+                    self._send_all(transport, closing)
+                self._tell_losses(transport, closing)
+                transport.poll(0)
+            self._send_all(transport, closing)
+            self._tell_losses(transport, closing)
+        finally:
+            transport.close(self._settings.flush_timeout)
+
+    def _send_all(self, transport: Transport, closing: threading.Event) -> None:
+        while events := self._buffer.take(self._settings.events_per_record):
+            for record in self._records(events):
+                self._send(record, transport, closing)
+
+    def _tell_losses(self, transport: Transport, closing: threading.Event) -> None:
+        self._losses.dropped(self._buffer.dropped)
+        record = self._losses.due(at_the_end=closing.is_set())
+        if record is not None:
+            self._send(record, transport, closing)
+
+    def _records(self, events: Iterable[Mirrored]) -> list[Record]:
+        """Return events as records: inferences together, feedback by its key."""
+        records: list[Record] = []
+        lines: list[bytes] = []
+        size = 0
+        for event in events:
+            line = self._line(event)
+            if line is None:
+                continue
+            if isinstance(event, FeedbackEvent):
+                key = (event.event_id or event.response_id or "").encode("utf-8", "replace")
+                records.append(Record(topics.FEEDBACK, line, 1, key))
+                continue
+            if lines and size + len(line) > self._settings.record_bytes:
+                records.append(_inferences(lines))
+                lines, size = [], 0
+            lines.append(line)
+            size += len(line)
+        return [*records, _inferences(lines)] if lines else records
+
+    def _line(self, event: Mirrored) -> bytes | None:
+        try:
+            return encode_event(prepare(event, self._settings))
+        except Exception as error:
+            # An application may put anything into a field: its neighbours in the record must not pay for it.
+            self._lost(1, f"not JSON: {type(error).__name__}")
+            return None
+
+    def _send(self, record: Record, transport: Transport, closing: threading.Event) -> None:
+        """Hand a record over; while the transport is full, events wait in the buffer, which drops its oldest."""
+        while True:
+            try:
+                return transport.send(record)
+            except BufferError:
+                if closing.is_set():
+                    return self._report(record, "the transport was full at the end")
+                transport.poll(0.1)
+            except Exception as error:
+                return self._report(record, f"not sent: {type(error).__name__}")
+
+    def _report(self, record: Record, lost_because: str | None) -> None:
+        if record.topic == topics.TELEMETRY:
+            self._losses.settled(record, lost_because)
+        elif lost_because is None:
+            self.delivered += record.events
+        else:
+            self._lost(record.events, lost_because)
+
+    def _lost(self, events: int, reason: str) -> None:
+        self.failed += events
+        self._losses.failed(events, reason)
+        log.warning("%d mirrored events were lost: %s", events, reason)
+
+
+def _inferences(lines: list[bytes]) -> Record:
+    return Record(topics.INFERENCES, join_record(lines), len(lines))

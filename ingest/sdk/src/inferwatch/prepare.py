@@ -1,0 +1,21 @@
+"""What happens to an event between the caller's thread and the wire, in the background: sample, mask, cut."""
+
+from __future__ import annotations
+
+from inferwatch.buffer import Mirrored
+from inferwatch.events import FeedbackEvent
+from inferwatch.masking import mask_event, mask_feedback
+from inferwatch.sampling import keeps_text, without_text
+from inferwatch.settings import MirrorSettings
+from inferwatch.truncation import truncate
+
+
+def prepare(event: Mirrored, settings: MirrorSettings) -> Mirrored:
+    """Return an event as it leaves the process. Masked before it is cut: half a value is not recognised."""
+    if isinstance(event, FeedbackEvent):
+        return event if settings.mask is None else mask_feedback(event, settings.mask)
+    if not keeps_text(event, settings.text_sample):
+        event = without_text(event)
+    if settings.mask is not None:
+        event = mask_event(event, settings.mask)
+    return truncate(event, settings.max_text_characters)
