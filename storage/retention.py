@@ -33,8 +33,8 @@ class RetentionSettings:
     Attributes:
         rows: inferences, without their texts.
         text: prompts, answers, error messages, and comments of feedback.
-        minutes: figures by minute.
-        hours: figures by hour, and counts of PII.
+        minutes: figures by minute, and what model servers say.
+        hours: figures by hour, counts of PII, and what mirrors lost.
         embeddings: embeddings of a sample of prompts.
         feedback: ratings, without their comments.
         incidents: detections, alerts and retraining runs; None is for ever. So is the audit log.
@@ -114,6 +114,8 @@ def _lifetimes(retention: RetentionSettings) -> Iterator[_Lifetime]:
     yield _Lifetime("metrics_1m", "bucket", retention.minutes, condition=figures)
     yield _Lifetime("metrics_1h", "bucket", retention.hours, condition=figures)
     yield _Lifetime("pii_hits", "bucket", retention.hours, condition=figures)
+    yield _Lifetime("server_samples", "toDateTime(at)", retention.minutes)
+    yield _Lifetime("drop_reports", "toDateTime(at)", retention.hours)
     yield _Lifetime("embeddings", "toDateTime(at)", retention.embeddings)
     yield _Lifetime("feedback", arrived, retention.feedback)
     yield _Lifetime("feedback", arrived, retention.text, "comment")

@@ -34,7 +34,7 @@ Column = Sequence[Any] | np.ndarray[Any, Any]
 Columns = Mapping[str, Column]
 """Column name to values; all of one length."""
 
-Table = Literal["inferences", "feedback"]
+Table = Literal["inferences", "feedback", "server_samples", "drop_reports"]
 """Tables of which each row carries the Kafka record that it came from."""
 
 MOST_ROWS: Final = 100_000
@@ -45,15 +45,18 @@ _POSITION: Final = (
     "SELECT max(source_offset) FROM {table:Identifier} WHERE source_topic_id = {topic_id:String}"
     " AND source_partition = {partition:UInt32} AND toDate(ingested_at) >= {day:Date} HAVING count() > 0"
 )
-_POSITIONS: Final[Mapping[str, str]] = {
-    "inferences": "SELECT partition, max(position) FROM ("
+_ALL_POSITIONS: Final = (
+    "SELECT source_partition, max(source_offset) FROM {table:Identifier}"
+    " WHERE source_topic_id = {topic_id:String} GROUP BY source_partition"
+)
+# What was counted was stored, also where it was erased since.
+_COUNTED_POSITIONS: Final = (
+    "SELECT partition, max(position) FROM ("
     "SELECT source_partition AS partition, max(source_offset) AS position FROM inferences"
     " WHERE source_topic_id = {topic_id:String} GROUP BY partition"
     " UNION ALL SELECT mark_partition, mark_offset FROM metrics_1m"
-    " WHERE environment = '' AND mark_topic_id = {topic_id:String}) GROUP BY partition",
-    "feedback": "SELECT source_partition, max(source_offset) FROM feedback"
-    " WHERE source_topic_id = {topic_id:String} GROUP BY source_partition",
-}
+    " WHERE environment = '' AND mark_topic_id = {topic_id:String}) GROUP BY partition"
+)
 _MOST_ATTEMPTS: Final = 3
 _TRUSTED_SECONDS: Final = 30.0
 
@@ -181,8 +184,8 @@ class ClickHouseSink:
 
     def positions(self, table: Table, topic_id: str) -> dict[int, int]:
         """Return the highest offset ever stored of each partition of the topic with that id."""
-        # What was counted was stored, also where it was erased since.
-        rows = self._connection.query(_POSITIONS[table], topic_id=topic_id)
+        statement = _COUNTED_POSITIONS if table == "inferences" else _ALL_POSITIONS
+        rows = self._connection.query(statement, topic_id=topic_id, table=table)
         return {int(partition): int(offset) for partition, offset in rows}
 
     def close(self) -> None:

@@ -28,11 +28,11 @@ def test_what_migrations_create_is_the_default(migrated: StoreSettings) -> None:
 def test_lifetimes_are_changed_once_and_can_be_taken_back(migrated: StoreSettings) -> None:
     other = RetentionSettings(rows=80, text=7, minutes=10, hours=100, embeddings=8, feedback=90, incidents=365)
     changed = apply(migrated, other)
-    assert len(changed) == 13
+    assert len(changed) == 15
     assert "inferences.input_messages is kept for 7 days" in changed
     assert "alerts is kept for 365 days" in changed
     assert apply(migrated, other) == ()
-    assert len(apply(migrated, RetentionSettings())) == 13
+    assert len(apply(migrated, RetentionSettings())) == 15
     assert apply(migrated, RetentionSettings()) == ()
 
 
