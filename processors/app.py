@@ -1,6 +1,7 @@
 """The workers, assembled: which steps a worker runs, on which topics, with what behind them.
 
-    enrich   inferences, feedback ─────► rows, rollups, measurements, embeddings of a sample, dead letters
+    enrich   inferences, feedback, ────► rows, rollups, measurements, embeddings of a sample, dead letters
+             telemetry
     detect   measurements, embeddings ─► detections
     alert    measurements, detections ─► alerts ─► people, datasets; all of it to the store
 
@@ -32,7 +33,7 @@ from processors.enrich.pipeline import Pipeline
 from processors.enrich.price import load_price_book
 from processors.enrich.rollup import Roller
 from processors.enrich.worker import EnrichStep
-from processors.feedback.worker import FeedbackStep
+from processors.feedback.contents import Feedback
 from processors.health import serve_health
 from processors.intake import BatchSize
 from processors.notify.slack import SlackWebhook
@@ -40,6 +41,8 @@ from processors.notify.worker import NotifyStep
 from processors.producer import KafkaProducer
 from processors.retrain.worker import RetrainStep, require_writable
 from processors.settings import EnrichSettings, KafkaSettings, ProcessorSettings
+from processors.stored_step import StoredStep
+from processors.telemetry.contents import Telemetry
 from serving.embedder import TritonEmbedder
 from storage.rollups import Rollups
 from storage.sink import ClickHouseSink
@@ -91,7 +94,7 @@ def _enrich(app: faust.App, settings: ProcessorSettings) -> None:
     pipeline = Pipeline(enrich, scanner, load_price_book(enrich.price_book))
     roller = Roller(Rollups(settings.store, clock), lambda: TP(topics.INFERENCES, 0) in app.consumer.assignment())
     step = EnrichStep(enrich, pipeline, sink, producer, sampler, roller, ids[topics.INFERENCES], clock)
-    feedback = FeedbackStep(enrich, scanner, sink, producer, ids[topics.FEEDBACK], clock)
+    stored = (("feedback", Feedback(enrich, scanner)), ("telemetry", Telemetry(enrich, scanner)))
     attach(
         app,
         step,
@@ -100,7 +103,9 @@ def _enrich(app: faust.App, settings: ProcessorSettings) -> None:
         size=_size(enrich),
         in_flight=step.in_flight,
     )
-    attach(app, feedback, name="feedback", topics=[topics.FEEDBACK], size=_size(enrich))
+    for name, contents in stored:
+        beside = StoredStep(contents, sink, producer, ids[contents.topic], clock)
+        attach(app, beside, name=name, topics=[contents.topic], size=_size(enrich))
 
 
 def _size(settings: EnrichSettings) -> BatchSize:

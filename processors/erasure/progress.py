@@ -14,6 +14,7 @@ from processors.topic_reader import TopicReader
 GROUPS: Final[Mapping[str, Sequence[str]]] = {
     topics.INFERENCES: ("inferwatch-enrich",),
     topics.FEEDBACK: ("inferwatch-enrich",),
+    topics.TELEMETRY: ("inferwatch-enrich",),
     topics.MEASUREMENTS: ("inferwatch-detect", "inferwatch-alert"),
     topics.EMBEDDINGS: ("inferwatch-detect", "inferwatch-alert"),
     topics.DETECTIONS: ("inferwatch-alert",),

@@ -37,7 +37,7 @@ from storage.erasure.store import ErasureSettings
 from storage.errors import StorageError
 
 _TRAVELS: Final = (
-    (topics.INFERENCES, topics.FEEDBACK),
+    (topics.INFERENCES, topics.FEEDBACK, topics.TELEMETRY),
     (topics.MEASUREMENTS, topics.EMBEDDINGS),
     (topics.DETECTIONS,),
 )

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from detectors.pii.mask import mask
 from detectors.protocols import PiiScanner
-from inferwatch.errors import EventError
 from inferwatch.events import FeedbackEvent
-from inferwatch.wire import decode_feedback, split_record
-from processors.enrich.decode import MOST_EVENTS, DeadLetter, SourceRecord
+from inferwatch.wire import decode_feedback
+from processors.enrich.decode import DeadLetter, SourceRecord
 from processors.enrich.mask import keyed_hash
+from processors.lines import read_lines
 from processors.records import Position
 
 MOST_CHARACTERS: Final = 65_536
@@ -26,28 +26,7 @@ def read(records: Iterable[SourceRecord], now: float, past_days: float, future_s
     list[Given], list[DeadLetter]
 ]:  # fmt: skip
     """Return what was given, with where it stood, and what cannot be processed."""
-    good: list[Given] = []
-    dead: list[DeadLetter] = []
-    for record in records:
-        start = Position(record.partition, record.offset, 0)
-        if not record.value or not record.value.strip():
-            dead.append(DeadLetter(start, "empty record", record.value or b""))
-            continue
-        if record.value.count(b"\n") >= MOST_EVENTS:
-            dead.append(DeadLetter(start, f"more than {MOST_EVENTS} events in one record", record.value))
-            continue
-        for index, line in split_record(record.value):
-            position = Position(record.partition, record.offset, index)
-            try:
-                event = decode_feedback(line, index)
-                reason = invalid_because(event, now, past_days, future_seconds)
-            except EventError as error:
-                reason = error.reason
-            if reason is None:
-                good.append((position, event))
-            else:
-                dead.append(DeadLetter(position, reason, line))
-    return good, dead
+    return read_lines(records, decode_feedback, lambda event: invalid_because(event, now, past_days, future_seconds))
 
 
 def invalid_because(event: FeedbackEvent, now: float, past_days: float, future_seconds: float) -> str | None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.pii.scanner import Scanner
-from inferwatch import FeedbackEvent, InferenceEvent, new_event_id, topics
+from inferwatch import DropReport, FeedbackEvent, InferenceEvent, ServerSample, new_event_id, topics
 from inferwatch.wire import encode_event
 from processors.alert.rules import Rule
 from processors.enrich.decode import SourceRecord
@@ -168,6 +168,20 @@ def event(**fields: Any) -> InferenceEvent:
 def feedback(**fields: Any) -> FeedbackEvent:
     """Return feedback that is valid at `NOW`, with some fields as given."""
     return FeedbackEvent(**{"feedback_id": new_event_id(), "at": NOW - 5, "event_id": new_event_id(), **fields})
+
+
+def sample(**fields: Any) -> ServerSample:
+    """Return what a server says of a model, valid at `NOW`, with some fields as given."""
+    given: dict[str, Any] = {"sample_id": new_event_id(), "at": NOW - 5, "interval": 10.0, "instance": "triton:8002"}
+    if "device" not in fields:
+        given |= {"model": "smollm2", "model_version": "1"}
+    return ServerSample(**{**given, **fields})
+
+
+def drops(**fields: Any) -> DropReport:
+    """Return what a mirror lost, valid at `NOW`, with some fields as given."""
+    given: dict[str, Any] = {"report_id": new_event_id(), "at": NOW - 5, "since": NOW - 65, "source": "sdk"}
+    return DropReport(**{**given, "instance": "web:1:abcd", "dropped": 3, **fields})
 
 
 def record(*events: InferenceEvent | bytes, offset: int = 0, partition: int = 0, topic: str = "t") -> Record:

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from inferwatch import FeedbackEvent, topics
 from inferwatch.wire import encode_event
+from processors import stored_step
 from processors.errors import DeliveryFailed
-from processors.feedback import worker
-from processors.feedback.worker import FeedbackStep, blocks
+from processors.feedback.contents import Feedback
 from processors.producer import MemoryProducer
 from processors.records import Position
 from processors.settings import EnrichSettings
 from processors.step import Record
+from processors.stored_step import StoredStep, blocks
 from storage.errors import StoreRefused, StoreUnavailable
 from storage.memory_sink import MemorySink
 from storage.sink import Appended, Block, Table
@@ -33,8 +34,9 @@ from tests.unit.processors.makers import (
 )
 
 
-def step(sink: MemorySink, producer: MemoryProducer, topic_id: str = TOPIC_ID) -> FeedbackStep:
-    return FeedbackStep(EnrichSettings(user_hash_secret="s3cret"), SCANNER, sink, producer, topic_id, HandClock())
+def step(sink: MemorySink, producer: MemoryProducer, topic_id: str = TOPIC_ID) -> StoredStep:
+    contents = Feedback(EnrichSettings(user_hash_secret="s3cret"), SCANNER)
+    return StoredStep(contents, sink, producer, topic_id, HandClock())
 
 
 def given_as(*given: FeedbackEvent | bytes, offset: int = 0, partition: int = 0) -> Record:
@@ -63,7 +65,7 @@ async def until(condition: Callable[[], bool]) -> None:
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of two rows."""
-    monkeypatch.setattr(worker, "BLOCK_ROWS", 2)
+    monkeypatch.setattr(stored_step, "BLOCK_ROWS", 2)
 
 
 async def test_each_rating_becomes_a_row_of_its_own_partition() -> None:
@@ -165,7 +167,7 @@ class Away(UnsteadySink):
 
 
 async def test_an_interruption_gives_up_waiting_for_the_position(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "PATIENCE", 0.0)
+    monkeypatch.setattr(stored_step, "PATIENCE", 0.0)
     one = step(Away([]), MemoryProducer())
     processing = asyncio.create_task(one.process(batch()))
     await asyncio.sleep(0)
@@ -175,7 +177,7 @@ async def test_an_interruption_gives_up_waiting_for_the_position(monkeypatch: py
 
 @pytest.mark.usefixtures("small_blocks")
 async def test_after_an_interruption_nothing_is_durable_until_a_release(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "PATIENCE", 0.0)
+    monkeypatch.setattr(stored_step, "PATIENCE", 0.0)
     sink = UnsteadySink([])
     one = step(sink, MemoryProducer())
     assert await one.process(batch(0, 1))
@@ -196,7 +198,7 @@ async def test_after_an_interruption_nothing_is_durable_until_a_release(monkeypa
 
 
 async def test_two_interruptions_before_a_release_do_not_outlive_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "PATIENCE", 0.02)
+    monkeypatch.setattr(stored_step, "PATIENCE", 0.02)
     one = step(MemorySink(), MemoryProducer())
     one.interrupt()
     one.interrupt()
@@ -250,7 +252,7 @@ def test_any_cut_and_any_restart_gives_each_rating_one_row(data: st.DataObject) 
                 done = data.draw(st.integers(0, end))  # the acknowledgement of the rest was lost
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(worker, "BLOCK_ROWS", data.draw(st.integers(1, 5)))
+        patched.setattr(stored_step, "BLOCK_ROWS", data.draw(st.integers(1, 5)))
         asyncio.run(run())
     assert sorted(stored(sink)) == sorted((one.partition, one.offset, i) for one in records for i in range(2))
 
@@ -260,7 +262,7 @@ def test_blocks_are_whole_records_in_order_within_bounds(sizes: list[int], most:
     one = feedback()
     given_there = [(Position(0, offset, index), one) for offset, size in enumerate(sizes) for index in range(size)]
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(worker, "BLOCK_ROWS", most)
+        patched.setattr(stored_step, "BLOCK_ROWS", most)
         made = blocks(given_there)
     assert [each for block in made for each in block] == given_there
     of_block = [{position.offset for position, _ in block} for block in made]

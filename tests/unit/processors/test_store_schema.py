@@ -14,18 +14,22 @@ import pyarrow as pa
 import pytest
 
 from inferwatch import TensorSummary, text_message
+from inferwatch.events import TelemetryEvent
 from processors.archive import TABLES, archive_columns
 from processors.enrich.measurements import measurements_of
 from processors.enrich.rows import rows_of
 from processors.feedback.rows import rows_of as feedback_rows_of
-from processors.records import DetectionRecord, RetrainingRun
+from processors.records import DetectionRecord, Position, RetrainingRun
+from processors.settings import EnrichSettings
+from processors.telemetry.contents import Telemetry
 from storage.memory_sink import MemorySink
 from storage.migrate import load
-from storage.sink import Appended, Block
+from storage.sink import Appended, Block, Table
 from tests.unit.processors.makers import (
     NOW,
     SCANNER,
     TOPIC_ID,
+    drops,
     embedding,
     enriched,
     event,
@@ -33,6 +37,7 @@ from tests.unit.processors.makers import (
     record,
     row,
     rows,
+    sample,
     source,
     transition,
 )
@@ -78,6 +83,13 @@ def test_rows_have_the_columns_of_the_inferences_table() -> None:
 def test_feedback_has_the_columns_of_its_table() -> None:
     columns = feedback_rows_of([], SCANNER, b"")
     assert columns.keys() | BY_THE_SINK == columns_in_sql("feedback")
+    assert not columns.keys() & BY_THE_SINK
+
+
+@pytest.mark.parametrize(("table", "event"), [("server_samples", sample()), ("drop_reports", drops())])
+def test_telemetry_has_the_columns_of_its_tables(table: Table, event: TelemetryEvent) -> None:
+    columns = Telemetry(EnrichSettings(), SCANNER).rows_of(table, [(Position(0, 1, 2), event)])
+    assert columns.keys() | BY_THE_SINK == columns_in_sql(table)
     assert not columns.keys() & BY_THE_SINK
 
 
