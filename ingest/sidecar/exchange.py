@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ingest.sidecar.grpc_messages import GrpcMessage
 from ingest.sidecar.tap import Outcome
 
 Kind = Literal["infer", "generate", "chat", "completion", "model_infer", "model_stream_infer"]
@@ -25,10 +26,11 @@ class Route:
 class Capture:
     """The first bytes of one direction, in the pieces in which they came, each with its time.
 
-    `size` counts everything that passed, `captured` what was kept, `last` is when anything passed last.
+    `size` counts everything that passed, `captured` what was kept, `last` is when anything passed last, `codings` how
+    parts that are compressed messages are.
     """
 
-    __slots__ = ("captured", "last", "most", "parts", "size")
+    __slots__ = ("captured", "codings", "last", "most", "parts", "size")
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -36,6 +38,15 @@ class Capture:
         self.captured = 0
         self.size = 0
         self.last: float | None = None
+        self.codings: dict[int, str] = {}
+
+    def add_message(self, at: float, message: GrpcMessage, coding: str) -> None:
+        """See a whole message, of which not everything may be here; keep what fits."""
+        before = len(self.parts)
+        self.add(at, message.data)
+        self.size += message.size - len(message.data)
+        if message.compressed and len(self.parts) > before:
+            self.codings[before] = coding
 
     def add(self, at: float, data: bytes | memoryview) -> None:
         """See a piece; keep what fits."""

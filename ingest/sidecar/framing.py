@@ -36,10 +36,14 @@ class StartLine:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A message's start line in its three parts, and its headers with names in lower case."""
+    """A message's start line in its three parts, and its headers with names in lower case.
+
+    It ends, with its blank line, before offset `end` of the bytes just fed.
+    """
 
     start: tuple[str, str, str]
     headers: tuple[tuple[str, str], ...]
+    end: int = 0
 
     def get(self, name: str) -> str | None:
         """Return a header's last value; `name` in lower case."""
@@ -60,7 +64,9 @@ class BodyPart:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A message is complete."""
+    """A message is complete, before offset `end` of the bytes just fed."""
+
+    end: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +153,16 @@ class Framer:
                 self._give_up(items, "a head without an end")
             return len(data)
         self._held, self._started = b"", False
-        head = parse_head(held[:end])
+        after = at + end + 4 - before
+        head = parse_head(held[:end], after)
         if head is None:
             self._give_up(items, "a head that is not HTTP/1")
         else:
             items.append(head)
-            self._begin_body(self._rule(head), items)
-        return at + end + 4 - before
+            self._begin_body(self._rule(head), items, after)
+        return after
 
-    def _begin_body(self, rule: BodyRule, items: list[Item]) -> None:
+    def _begin_body(self, rule: BodyRule, items: list[Item], at: int) -> None:
         if rule is Body.NOT_HTTP:
             self._give_up(items, "the connection changed its protocol or its message has no clear length")
         elif rule is Body.CHUNKED:
@@ -166,7 +173,7 @@ class Framer:
             self._state, self._left = _State.LENGTH, rule
         else:
             self._state = _State.HEAD
-            items.append(End())
+            items.append(End(at))
 
     def _content(self, data: bytes, at: int, items: list[Item]) -> int:
         end = min(len(data), at + self._left)
@@ -177,7 +184,7 @@ class Framer:
                 self._state = _State.CHUNK_END
             else:
                 self._state = _State.HEAD
-                items.append(End())
+                items.append(End(end))
         return end
 
     def _line(self, data: bytes, at: int, items: list[Item]) -> int:
@@ -190,10 +197,10 @@ class Framer:
             self._held = line
             return len(data)
         self._held = b""
-        self._end_line(line.rstrip(b"\r"), items)
+        self._end_line(line.rstrip(b"\r"), items, newline + 1)
         return newline + 1
 
-    def _end_line(self, line: bytes, items: list[Item]) -> None:
+    def _end_line(self, line: bytes, items: list[Item], at: int) -> None:
         if self._state is _State.CHUNK_END:
             if line:
                 self._give_up(items, "a chunk longer than its size")
@@ -202,7 +209,7 @@ class Framer:
         elif self._state is _State.TRAILER:
             if not line:
                 self._state = _State.HEAD
-                items.append(End())
+                items.append(End(at))
         else:
             try:
                 self._left = int(line.split(b";")[0], 16)
@@ -219,7 +226,7 @@ class Framer:
         items.append(Opaque(reason))
 
 
-def parse_head(raw: bytes) -> Head | None:
+def parse_head(raw: bytes, end: int = 0) -> Head | None:
     """Return a head without its final blank line taken apart, None where it is not one of HTTP/1."""
     first, *lines = raw.decode("latin-1").split("\r\n")
     start = first.split(" ", 2)
@@ -231,7 +238,7 @@ def parse_head(raw: bytes) -> Head | None:
         if not colon:
             return None
         headers.append((name.lower(), value.strip(" \t")))
-    return Head((start[0], start[1], start[2] if len(start) > 2 else ""), tuple(headers))
+    return Head((start[0], start[1], start[2] if len(start) > 2 else ""), tuple(headers), end)
 
 
 def request_body(head: Head) -> BodyRule:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import deque
 from dataclasses import dataclass
@@ -21,10 +22,14 @@ from ingest.sidecar.framing import (
     request_body,
     response_body,
 )
+from ingest.sidecar.header_strip import HeadFilter
 from ingest.sidecar.metrics import Counters
 from ingest.sidecar.tap import HttpObserver, Outcome, Tap
 
 log: Final = logging.getLogger("inferwatch.sidecar")
+
+_MOST_PIPELINED: Final = 64
+"""Requests of one connection that may wait for their responses; clients of that protocol hardly ever send two."""
 
 
 @dataclass(slots=True)
@@ -37,12 +42,12 @@ class _Pending:
 
 
 class HttpWatch:
-    """Pairs requests with responses, which come in the same order (RFC 9112, section 9.3.2).
+    """A `Watch` of HTTP/1: pairs requests with responses, which come in the same order (RFC 9112, section 9.3.2).
 
     Never raises: after an error of its own, or bytes that are not HTTP, it lets everything pass unobserved.
     """
 
-    def __init__(self, tap: Tap, clock: Clock, counters: Counters) -> None:
+    def __init__(self, tap: Tap, clock: Clock, counters: Counters, *, strip: bool = False) -> None:
         self._tap = tap
         self._clock = clock
         self._counters = counters
@@ -52,6 +57,8 @@ class HttpWatch:
         self._arriving: HttpObserver | None = None
         self._began = 0.0
         self._opaque = False
+        self._refused = False
+        self._filter = HeadFilter() if strip else None
 
     @property
     def busy(self) -> bool:
@@ -69,21 +76,38 @@ class HttpWatch:
         return not self._requests.between_messages
 
     @property
+    def crowded(self) -> bool:
+        """Whether a client that does not wait for responses has sent more requests than are kept apart."""
+        return len(self._pending) >= _MOST_PIPELINED
+
+    @property
+    def broken(self) -> bool:
+        """Never: heads that cannot be read pass as they are."""
+        return False
+
+    @property
     def ends_with_connection(self) -> bool:
         """Whether only the closing of the connection tells the client that the response is complete."""
         return self._responses.ends_with_connection
 
-    def request(self, data: bytes) -> None:
-        """See bytes from the client."""
+    def request(self, data: bytes) -> list[bytes]:
+        """See bytes from the client; return what upstream gets."""
+        if self._refused:
+            return []
         if self._opaque:
-            return
+            return [*self._held_heads(), data]
+        items: list[Item] = []
         try:
             if self._requests.between_messages:
                 self._began = self._clock.elapsed()
-            for item in self._requests.feed(data):
+            items = self._requests.feed(data)
+            for item in items:
                 self._request_item(item, data)
         except Exception:
             self._fail()
+        if self._filter is None:
+            return [data]
+        return [*self._filter.pass_on(data, items), *(self._held_heads() if self._opaque else ())]
 
     def response(self, data: bytes) -> list[bytes]:
         """See bytes from upstream; return what the client gets: the same, with headers added where a tap wants it."""
@@ -120,10 +144,24 @@ class HttpWatch:
             self._counters.add("inferwatch_sidecar_upstream_errors_total")
         self._end_all("upstream_gone")
 
-    def upstream_refused(self) -> None:
-        """See that the answer just given to the client was not upstream's."""
+    def refuse(self, reason: str) -> list[bytes]:
+        """Return 502 with the reason, once: the connection ends with it."""
+        if self._refused:
+            return []
+        self._refused = True
+        body = json.dumps({"error": reason}).encode()
+        head = (
+            "HTTP/1.1 502 Bad Gateway\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        sent = self.response(head.encode() + body)
         self._counters.add("inferwatch_sidecar_upstream_errors_total")
         self._end_all("upstream_gone")
+        return sent
+
+    def farewell(self) -> bytes:
+        """Return nothing: HTTP/1 has no word for it."""
+        return b""
 
     def _response_body(self, head: Head) -> BodyRule:
         if not self._pending:
@@ -184,6 +222,9 @@ class HttpWatch:
                 self._end_first(outcome, self._clock.elapsed())
         except Exception:
             self._fail()
+
+    def _held_heads(self) -> list[bytes]:
+        return [] if self._filter is None else self._filter.release()
 
     def _become_opaque(self) -> None:
         self._opaque = True

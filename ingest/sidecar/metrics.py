@@ -38,6 +38,8 @@ MetricName = Literal[
     "inferwatch_sidecar_unparsed",
     # HTTP connections from clients that are open now.
     "inferwatch_sidecar_http_connections",
+    # gRPC connections from clients that are open now.
+    "inferwatch_sidecar_grpc_connections",
 ]
 
 METRIC_NAMES: Final[tuple[MetricName, ...]] = get_args(MetricName)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2 as pb
 
 from ingest.errors import ContentError
-from ingest.sidecar.exchange import Exchange
+from ingest.sidecar.exchange import Capture, Exchange
+from ingest.sidecar.grpc_messages import plain
 from ingest.sidecar.infer_fields import Answer, infer_fields
 from ingest.sidecar.protobuf import complete_prefix
 from ingest.sidecar.tensors import Tensor, from_binary, from_values
@@ -28,17 +29,19 @@ _CONTENTS: Final[dict[str, str]] = {
     "FP64": "fp64_contents",
     "BYTES": "bytes_contents",
 }
+_MOST_DECODED_BYTES: Final = 16 << 20
 _PROTOCOL_PARAMETERS: Final = ("triton_enable_empty_final_response", "triton_final_response")
 
 
 def parse_grpc(exchange: Exchange) -> dict[str, Any]:
     """Return event fields of an exchange of a gRPC kind. Raises `ContentError` where a message cannot be decoded."""
     streamed = exchange.route.streamed
-    request = _decode(pb.ModelInferRequest(), exchange.request.joined(), exchange.request.whole, "request")
+    given = b"".join([message for _, message in _messages(exchange.request)])
+    request = _decode(pb.ModelInferRequest(), given, exchange.request.whole, "request")
     answers: list[Answer] = []
     fields: dict[str, Any] = {"model_version": request.model_version or None}
     whole = exchange.response.whole and exchange.outcome == "complete"
-    for at, message in exchange.response.parts:
+    for at, message in _messages(exchange.response):
         response = _decode(
             pb.ModelStreamInferResponse() if streamed else pb.ModelInferResponse(),
             message,
@@ -65,6 +68,12 @@ def parse_grpc(exchange: Exchange) -> dict[str, Any]:
         "response_id": request.id or None,
         **fields,
     }
+
+
+def _messages(capture: Capture) -> Iterator[tuple[float, bytes]]:
+    for place, (at, message) in enumerate(capture.parts):
+        coding = capture.codings.get(place)
+        yield at, message if coding is None else plain(message, coding, _MOST_DECODED_BYTES)
 
 
 def _decode(message: Any, data: bytes, whole: bool, where: str) -> Any:

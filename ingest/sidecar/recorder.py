@@ -9,9 +9,11 @@ from inferwatch.clock import Clock
 from inferwatch.ids import new_event_id
 from ingest.sidecar.exchange import Capture, Exchange, Route
 from ingest.sidecar.framing import Head
+from ingest.sidecar.grpc_messages import GrpcMessage
+from ingest.sidecar.h2_headers import Headers
 from ingest.sidecar.routes import grpc_route, http_route
-from ingest.sidecar.stream_split import StreamRecorder
-from ingest.sidecar.tap import GrpcObserver, HttpObserver, Metadata, Outcome
+from ingest.sidecar.stream_split import ENCODING_HEADER, StreamRecorder
+from ingest.sidecar.tap import GrpcObserver, HttpObserver, Outcome
 
 EVENT_ID_HEADER: Final = "x-inferwatch-event-id"
 
@@ -35,12 +37,12 @@ class Recorder:
             return None
         return HttpRecorder(self._exchange(at, route, dict(head.headers)), self._clock, self._ended)
 
-    def grpc(self, at: float, method: str, metadata: Metadata) -> GrpcObserver | None:
+    def grpc(self, at: float, method: str, metadata: Headers) -> GrpcObserver | None:
         """Return a recorder for an inference or a stream of them, None for any other call."""
         route = grpc_route(method)
         if route is None:
             return None
-        headers = {key: value for key, value in metadata if isinstance(value, str)}
+        headers = dict(metadata)
         if not route.streamed:
             return UnaryRecorder(self._exchange(at, route, headers), self._ended)
         event_id = new_event_id()
@@ -112,15 +114,19 @@ class UnaryRecorder:
     def __init__(self, exchange: Exchange, ended: Callable[[Exchange], None]) -> None:
         self._exchange = exchange
         self._ended = ended
-        self.added_metadata: Metadata = ((EVENT_ID_HEADER, exchange.event_id),)
+        self.added_metadata: Headers = ((EVENT_ID_HEADER, exchange.event_id),)
 
-    def request(self, at: float, message: bytes) -> None:
+    def request(self, at: float, message: GrpcMessage) -> None:
         """Keep what fits."""
-        self._exchange.request.add(at, message)
+        self._exchange.request.add_message(at, message, self._exchange.headers.get(ENCODING_HEADER, ""))
 
-    def response(self, at: float, message: bytes) -> None:
+    def response_head(self, headers: Headers) -> None:
+        """Keep the headers."""
+        self._exchange.response_headers = dict(headers)
+
+    def response(self, at: float, message: GrpcMessage) -> None:
         """Keep what fits."""
-        self._exchange.response.add(at, message)
+        self._exchange.response.add_message(at, message, self._exchange.response_headers.get(ENCODING_HEADER, ""))
 
     def end(self, at: float, outcome: Outcome, code: str, details: str) -> None:
         """Hand the exchange over."""

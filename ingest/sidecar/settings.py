@@ -7,6 +7,7 @@ from typing import Final
 
 from inferwatch.settings import MirrorSettings
 from ingest.errors import SettingError
+from ingest.sidecar.tls import ClientTls, ServerTls
 
 _LOCAL_BROKER: Final = MirrorSettings("127.0.0.1:9092", max_bytes=64 << 20)
 
@@ -29,6 +30,9 @@ class SidecarSettings:
         team: team of requests that do not say.
         max_pending: exchanges that may wait to be parsed before the oldest are dropped.
         max_pending_bytes: captured bytes that may wait to be parsed before the oldest exchanges are dropped.
+        tls: certificate that clients are shown on the HTTP and gRPC ports; without it they are spoken to in plain.
+        upstream_tls: how Triton's certificate is checked; without it Triton is spoken to in plain.
+        strip_headers: whether `x-inferwatch-*` headers of requests stay here instead of going on to Triton.
         connect_timeout: seconds Triton has to accept a connection.
         drain_timeout: seconds that running requests have to finish after a stop.
         stream_idle: seconds without a further response after which a request of a gRPC stream counts as finished
@@ -48,6 +52,9 @@ class SidecarSettings:
     team: str = ""
     max_pending: int = 2_048
     max_pending_bytes: int = 64 << 20
+    tls: ServerTls | None = None
+    upstream_tls: ClientTls | None = None
+    strip_headers: bool = False
     connect_timeout: float = 5.0
     drain_timeout: float = 10.0
     stream_idle: float = 10.0

@@ -6,20 +6,24 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Final, Literal
 
 from inferwatch.clock import Clock, SystemClock
 from inferwatch.delivery import TransportFactory
 from inferwatch.mirror import Mirror
 from inferwatch.settings import MirrorSettings
 from ingest.sidecar.admin import Admin
-from ingest.sidecar.grpc_proxy import GrpcProxy
-from ingest.sidecar.http_proxy import HttpProxy
+from ingest.sidecar.grpc_watch import GrpcWatch
+from ingest.sidecar.http_watch import HttpWatch
+from ingest.sidecar.listener import Listener
 from ingest.sidecar.metrics import METRIC_NAMES, Counters, MetricName
 from ingest.sidecar.parse import Defaults
 from ingest.sidecar.parse_queue import ParseQueue
+from ingest.sidecar.pipe import Upstream
 from ingest.sidecar.recorder import Recorder
 from ingest.sidecar.settings import SidecarSettings
+from ingest.sidecar.tls import client_context, server_context
+from ingest.sidecar.watch import Watch
 
 _EXPIRY_SECONDS: Final = 1.0
 _PARSE_SECONDS: Final = 5.0
@@ -38,6 +42,9 @@ class Sidecar:
     """A reverse proxy in front of Triton that mirrors inferences.
 
     `async with Sidecar(settings) as sidecar:` listens on `sidecar.ports` until the block ends, then drains.
+
+    Raises:
+        SettingError: at construction, when certificates or keys cannot be read.
     """
 
     def __init__(
@@ -54,8 +61,10 @@ class Sidecar:
             settings.max_pending_bytes,
         )
         self._recorder = Recorder(self._queue.put, clock, settings.capture_bytes, settings.stream_idle)
-        self._http = HttpProxy(settings, self._recorder, clock, self.counters)
-        self._grpc = GrpcProxy(settings, self._recorder, clock, self.counters)
+        self._settings = settings
+        self._clock = clock
+        self._http = self._listener("http", self._http_watch)
+        self._grpc = self._listener("grpc", self._grpc_watch)
         self._admin = Admin(settings, self.metrics)
         self._expiry: asyncio.Task[None] | None = None
         self.ports = Ports(0, 0, 0)
@@ -77,7 +86,8 @@ class Sidecar:
 
     async def stop(self) -> None:
         """Stop in this order: accept no more, let running requests finish, parse what is left, flush the mirror."""
-        await asyncio.gather(self._http.drain(), self._grpc.drain())
+        seconds = self._settings.drain_timeout
+        await asyncio.gather(self._http.drain(seconds), self._grpc.drain(seconds))
         if self._expiry is not None:
             self._expiry.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -97,6 +107,7 @@ class Sidecar:
         values["inferwatch_sidecar_waiting"] = stats.waiting
         values["inferwatch_sidecar_unparsed"] = len(self._queue)
         values["inferwatch_sidecar_http_connections"] = self._http.connections
+        values["inferwatch_sidecar_grpc_connections"] = self._grpc.connections
         return values
 
     async def __aenter__(self) -> Sidecar:
@@ -105,6 +116,29 @@ class Sidecar:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+    def _listener(self, protocol: Literal["http", "grpc"], new_watch: Callable[[], Watch]) -> Listener:
+        settings = self._settings
+        alpn = "h2" if protocol == "grpc" else "http/1.1"
+        upstream = Upstream(
+            f"upstream_{protocol}",
+            getattr(settings, f"upstream_{protocol}"),
+            client_context(settings.upstream_tls, alpn),
+            settings.upstream_tls.server_name if settings.upstream_tls else None,
+            settings.connect_timeout,
+        )
+        tls = server_context(settings.tls, alpn)
+        port_name = f"{protocol}_port"
+        return Listener(port_name, settings.host, getattr(settings, port_name), tls, upstream, new_watch)
+
+    def _http_watch(self) -> Watch:
+        return HttpWatch(self._recorder, self._clock, self.counters, strip=self._settings.strip_headers)
+
+    def _grpc_watch(self) -> Watch:
+        settings = self._settings
+        return GrpcWatch(
+            self._recorder, self._clock, self.counters, settings.capture_bytes, strip=settings.strip_headers
+        )
 
     async def _expire(self) -> None:
         while True:

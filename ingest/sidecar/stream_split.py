@@ -6,13 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from ingest.errors import ContentError
 from ingest.sidecar.exchange import Exchange
+from ingest.sidecar.grpc_messages import GrpcMessage, plain
+from ingest.sidecar.h2_headers import Headers
 from ingest.sidecar.protobuf import fields
-from ingest.sidecar.tap import Metadata, Outcome
+from ingest.sidecar.tap import Outcome
 
+ENCODING_HEADER: Final = "grpc-encoding"
+"""Says how those messages of its direction are compressed that are marked as compressed."""
 MAX_OPEN: Final = 1_024
 """Requests of one stream that may wait for their end before the oldest is ended as it is."""
 
+_LOOKED_AT_BYTES: Final = 16 << 10
+"""How far into a compressed message to look for its id, which stands before its tensors."""
 _REQUEST_ID: Final = 3
 _ERROR_MESSAGE: Final = 1
 _INFER_RESPONSE: Final = 2
@@ -46,7 +53,8 @@ class StreamRecorder:
         closed: Callable[[StreamRecorder], None],
         idle: float,
     ) -> None:
-        self.added_metadata: Metadata = ()
+        self.added_metadata: Headers = ()
+        self._coding = ""
         self._event_id: str | None = event_id
         self._begin = begin
         self._ended = ended
@@ -54,25 +62,30 @@ class StreamRecorder:
         self._idle = idle
         self._open: list[_Open] = []
 
-    def request(self, at: float, message: bytes) -> None:
+    def request(self, at: float, message: GrpcMessage) -> None:
         """Begin an exchange."""
-        request_id = _text(message, _REQUEST_ID)
+        exchange = self._begin(at, self._event_id)
+        self._event_id = None
+        coding = exchange.headers.get(ENCODING_HEADER, "")
+        request_id = _text(_beginning(message, coding), _REQUEST_ID)
         for known in [known for known in self._open if known.request_id == request_id]:
             if known.exchange.response.last is not None:
                 self._end(known, known.exchange.response.last)
         if len(self._open) >= MAX_OPEN:
             self._end(self._open[0], at)
-        exchange = self._begin(at, self._event_id)
-        self._event_id = None
-        exchange.request.add(at, message)
+        exchange.request.add_message(at, message, coding)
         self._open.append(_Open(request_id, exchange))
 
-    def response(self, at: float, message: bytes) -> None:
+    def response_head(self, headers: Headers) -> None:
+        """See how responses are compressed."""
+        self._coding = dict(headers).get(ENCODING_HEADER, "")
+
+    def response(self, at: float, message: GrpcMessage) -> None:
         """Add a response to the exchange that it answers."""
-        response_id, final, failed = read_response(message)
+        response_id, final, failed = read_response(_beginning(message, self._coding))
         for known in self._open:
             if known.request_id == response_id or (failed and not response_id):
-                known.exchange.response.add(at, message)
+                known.exchange.response.add_message(at, message, self._coding)
                 if failed or final is not False:
                     self._end(known, at)
                 return
@@ -97,6 +110,15 @@ class StreamRecorder:
         exchange = known.exchange
         exchange.ended, exchange.outcome, exchange.code, exchange.details = at, outcome, code, details
         self._ended(exchange)
+
+
+def _beginning(message: GrpcMessage, coding: str) -> bytes:
+    if not message.compressed:
+        return message.data
+    try:
+        return plain(message.data, coding, _LOOKED_AT_BYTES)
+    except ContentError:
+        return b""
 
 
 def read_response(message: bytes) -> tuple[bytes, bool | None, bool]:

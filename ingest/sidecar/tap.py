@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from ingest.sidecar.framing import Head
+from ingest.sidecar.grpc_messages import GrpcMessage
+from ingest.sidecar.h2_headers import Headers
 
 Outcome = Literal["complete", "client_gone", "upstream_gone", "unreadable"]
 """How an exchange ended: answered in full, left by one side before that, or no longer HTTP that can be followed."""
-
-Metadata = tuple[tuple[str, str | bytes], ...]
 
 
 class HttpObserver(Protocol):
@@ -41,16 +41,20 @@ class HttpObserver(Protocol):
 
 
 class GrpcObserver(Protocol):
-    """Watches one gRPC call; messages are serialised protobuf."""
+    """Watches one gRPC call; messages are serialised protobuf, as they were sent."""
 
-    added_metadata: Metadata
-    """Initial metadata that the client gets in addition."""
+    added_metadata: Headers
+    """Headers that the client gets in addition."""
 
-    def request(self, at: float, message: bytes) -> None:
+    def request(self, at: float, message: GrpcMessage) -> None:
         """See a message from the client."""
         ...
 
-    def response(self, at: float, message: bytes) -> None:
+    def response_head(self, headers: Headers) -> None:
+        """See the first headers of the response."""
+        ...
+
+    def response(self, at: float, message: GrpcMessage) -> None:
         """See a message from upstream."""
         ...
 
@@ -66,6 +70,6 @@ class Tap(Protocol):
         """Return who watches a request that began at `at`, None for nobody."""
         ...
 
-    def grpc(self, at: float, method: str, metadata: Metadata) -> GrpcObserver | None:
+    def grpc(self, at: float, method: str, metadata: Headers) -> GrpcObserver | None:
         """Return who watches a call of `method`, such as `/inference.GRPCInferenceService/ModelInfer`."""
         ...

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2 as pb
 
 from ingest.sidecar.exchange import Capture, Exchange, Route
+from ingest.sidecar.grpc_messages import GrpcMessage
 from ingest.sidecar.protobuf import complete_prefix
 from ingest.sidecar.stream_split import MAX_OPEN, StreamRecorder, read_response
 
@@ -20,8 +21,16 @@ def stream() -> tuple[StreamRecorder, list[Exchange]]:
     return StreamRecorder("first", begin, ended.append, lambda _: None, idle=10.0), ended
 
 
-def asked(request_id: str) -> bytes:
-    return bytes(pb.ModelInferRequest(model_name="m", id=request_id).SerializeToString())
+def respond(recorder: StreamRecorder, at: float, message: bytes) -> None:
+    recorder.response(at, passed(message))
+
+
+def asked(request_id: str) -> GrpcMessage:
+    return passed(pb.ModelInferRequest(model_name="m", id=request_id).SerializeToString())
+
+
+def passed(data: bytes) -> GrpcMessage:
+    return GrpcMessage(data, len(data))
 
 
 def answered(request_id: str, *, final: bool | None = None, error: str = "") -> bytes:
@@ -37,10 +46,10 @@ def test_interleaved_requests_are_told_apart_by_their_ids() -> None:
     recorder, ended = stream()
     recorder.request(1.0, asked("a"))
     recorder.request(2.0, asked("b"))
-    recorder.response(3.0, answered("b", final=False))
-    recorder.response(4.0, answered("a", final=False))
-    recorder.response(5.0, answered("b", final=True))
-    recorder.response(6.0, answered("a", final=True))
+    respond(recorder, 3.0, answered("b", final=False))
+    respond(recorder, 4.0, answered("a", final=False))
+    respond(recorder, 5.0, answered("b", final=True))
+    respond(recorder, 6.0, answered("a", final=True))
     assert [(item.event_id, item.started, item.ended, len(item.response.parts)) for item in ended] == [
         ("made-at-2", 2.0, 5.0, 2),
         ("first", 1.0, 6.0, 2),
@@ -51,22 +60,22 @@ def test_requests_without_ids_are_answered_in_their_order() -> None:
     recorder, ended = stream()
     recorder.request(1.0, asked(""))
     recorder.request(2.0, asked(""))
-    recorder.response(3.0, answered(""))
-    recorder.response(4.0, answered(""))
+    respond(recorder, 3.0, answered(""))
+    respond(recorder, 4.0, answered(""))
     assert [(item.started, item.ended) for item in ended] == [(1.0, 3.0), (2.0, 4.0)]
 
 
 def test_an_error_ends_its_request() -> None:
     recorder, ended = stream()
     recorder.request(1.0, asked("a"))
-    recorder.response(2.0, answered("a", error="no such model"))
+    respond(recorder, 2.0, answered("a", error="no such model"))
     assert [item.ended for item in ended] == [2.0]
 
 
 def test_a_request_without_a_final_mark_ends_with_its_last_response() -> None:
     recorder, ended = stream()
     recorder.request(1.0, asked("a"))
-    recorder.response(2.0, answered("a", final=False))
+    respond(recorder, 2.0, answered("a", final=False))
     recorder.expire(11.0)
     assert ended == []
     recorder.expire(12.5)
@@ -76,7 +85,7 @@ def test_a_request_without_a_final_mark_ends_with_its_last_response() -> None:
 def test_the_next_request_of_the_same_id_ends_the_one_before() -> None:
     recorder, ended = stream()
     recorder.request(1.0, asked(""))
-    recorder.response(2.0, answered("", final=False))
+    respond(recorder, 2.0, answered("", final=False))
     recorder.request(3.0, asked(""))
     assert [(item.started, item.ended) for item in ended] == [(1.0, 2.0)]
 
@@ -84,7 +93,7 @@ def test_the_next_request_of_the_same_id_ends_the_one_before() -> None:
 def test_a_cancelled_stream_cancels_what_is_open() -> None:
     recorder, ended = stream()
     recorder.request(1.0, asked("a"))
-    recorder.response(2.0, answered("a", final=False))
+    respond(recorder, 2.0, answered("a", final=False))
     recorder.end(5.0, "client_gone", "CANCELLED", "")
     assert [(item.ended, item.outcome, item.code) for item in ended] == [(5.0, "client_gone", "CANCELLED")]
 
@@ -98,7 +107,7 @@ def test_requests_that_are_never_answered_are_bounded() -> None:
 
 def test_a_response_nobody_asked_for_is_ignored() -> None:
     recorder, ended = stream()
-    recorder.response(1.0, answered("a", final=True))
+    respond(recorder, 1.0, answered("a", final=True))
     assert ended == []
 
 
@@ -120,6 +129,6 @@ def test_the_complete_part_of_a_cut_message_can_be_decoded(length: int) -> None:
 @given(st.binary(max_size=200))
 def test_arbitrary_messages_never_raise(message: bytes) -> None:
     recorder, _ = stream()
-    recorder.request(1.0, message)
-    recorder.response(2.0, message)
+    recorder.request(1.0, passed(message))
+    respond(recorder, 2.0, message)
     recorder.end(3.0, "complete", "OK", "")

@@ -1,0 +1,86 @@
+"""Tells gRPC's messages apart in the content of a stream ("Length-Prefixed-Message" of gRPC over HTTP/2)."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Final
+
+from ingest.errors import ContentError
+
+_PREFIX_BYTES: Final = 5
+_GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcMessage:
+    """A message as it passed: its beginning, its whole size in bytes, and whether it is compressed."""
+
+    data: bytes
+    size: int
+    compressed: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it is here."""
+        return len(self.data) == self.size
+
+
+class MessageSplitter:
+    """Takes content in pieces of any size; of each message it keeps at most `most` bytes."""
+
+    __slots__ = ("_kept", "_left", "_most", "_parts", "_prefix", "_size")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._prefix = b""
+        self._parts: list[bytes] = []
+        self._kept = 0
+        self._left = 0
+        self._size = 0
+
+    def feed(self, data: memoryview) -> list[GrpcMessage]:
+        """Return the messages that these bytes complete."""
+        done: list[GrpcMessage] = []
+        at = 0
+        while at < len(data):
+            if len(self._prefix) < _PREFIX_BYTES:
+                taken = bytes(data[at : at + _PREFIX_BYTES - len(self._prefix)])
+                self._prefix += taken
+                at += len(taken)
+                if len(self._prefix) < _PREFIX_BYTES:
+                    break
+                self._left = self._size = int.from_bytes(self._prefix[1:], "big")
+            piece = data[at : at + self._left]
+            at += len(piece)
+            self._left -= len(piece)
+            room = self._most - self._kept
+            if room > 0 and len(piece):
+                self._parts.append(bytes(piece[:room]))
+                self._kept += len(self._parts[-1])
+            if not self._left:
+                done.append(self._message())
+        return done
+
+    def rest(self) -> GrpcMessage | None:
+        """Return the message whose end has not come, as far as it is here; None between messages."""
+        return self._message() if len(self._prefix) == _PREFIX_BYTES else None
+
+    def _message(self) -> GrpcMessage:
+        message = GrpcMessage(b"".join(self._parts), self._size, bool(self._prefix[0]))
+        self._prefix, self._parts, self._kept, self._left = b"", [], 0, 0
+        return message
+
+
+def plain(data: bytes, coding: str, most: int) -> bytes:
+    """Return at most `most` bytes of a compressed message, cut or not.
+
+    Raises:
+        ContentError: it is not in that coding, or the coding is not known here.
+    """
+    if coding not in ("gzip", "deflate"):
+        raise ContentError("grpc-encoding", "not gzip or deflate")
+    try:
+        return zlib.decompressobj(_GZIP_OR_ZLIB).decompress(data, most)
+    except zlib.error as error:
+        raise ContentError("grpc-encoding", f"not {coding}") from error

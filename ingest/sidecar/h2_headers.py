@@ -1,0 +1,78 @@
+"""Header blocks of HTTP/2 (HPACK, RFC 7541): read with the table of their connection, written without one.
+
+What is written here is never indexed, so that it can be put behind a block that somebody else encoded, or in its place,
+and the receiver's table stays what its sender thinks it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from hpack import Decoder, HPACKError
+
+from ingest.errors import ContentError
+
+Headers = tuple[tuple[str, str], ...]
+
+_LARGEST_TABLE: Final = 16 << 20
+_LARGEST_LIST: Final = 1 << 20
+
+
+class HeaderReader:
+    """Reads the header blocks of one direction, in their order: each may refer to those before it."""
+
+    def __init__(self) -> None:
+        self._decoder = Decoder(max_header_list_size=_LARGEST_LIST)
+
+    def allow_table(self, size: int) -> None:
+        """See how large a table the receiver of this direction allows; the sender says when it makes use of it."""
+        allowed = self._decoder.max_allowed_table_size
+        self._decoder.max_allowed_table_size = max(allowed, min(size, _LARGEST_TABLE))
+
+    def read(self, block: bytes) -> Headers:
+        """Return names and values, each byte as the character of its number, so that nothing is lost.
+
+        Raises:
+            ContentError: it is not HPACK; later blocks cannot be read either.
+        """
+        try:
+            found = self._decoder.decode(block, raw=True)
+        except HPACKError as error:
+            raise ContentError("headers", type(error).__name__) from error
+        return tuple([(_text(header[0]), _text(header[1])) for header in found])
+
+
+def literal(name: str, value: str) -> bytes:
+    """Return one header as a literal without indexing and with a new name (section 6.2.2)."""
+    return b"\x00" + _string(name) + _string(value)
+
+
+def literals(headers: Iterable[tuple[str, str]]) -> bytes:
+    """Return headers as a block."""
+    return b"".join([literal(name, value) for name, value in headers])
+
+
+def _string(text: str) -> bytes:
+    data = _bytes(text)
+    return _length(len(data)) + data
+
+
+def _length(value: int) -> bytes:
+    """Return an integer with a prefix of 7 bits (section 5.1)."""
+    if value < 127:
+        return bytes((value,))
+    encoded, left = bytearray((127,)), value - 127
+    while left >= 128:
+        encoded.append(left & 0x7F | 0x80)
+        left >>= 7
+    encoded.append(left)
+    return bytes(encoded)
+
+
+def _text(data: bytes | str) -> str:
+    return data if isinstance(data, str) else data.decode("latin-1")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("latin-1", "replace")

@@ -1,0 +1,58 @@
+"""Headers that are for the sidecar alone, taken out of requests where settings say so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from ingest.sidecar.framing import BodyPart, End, Head, Item, Opaque
+
+OURS: Final = "x-inferwatch-"
+
+
+def without_ours(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return headers but for ours; names are in lower case."""
+    return tuple([header for header in headers if not header[0].startswith(OURS)])
+
+
+class HeadFilter:
+    """Takes our lines out of the heads of HTTP/1 requests; a head is held until it is complete."""
+
+    def __init__(self) -> None:
+        self._held = b""
+        self._in_head = True
+
+    def pass_on(self, data: bytes, items: Iterable[Item]) -> list[bytes]:
+        """Return what upstream gets of `data`, in which a framer found `items`."""
+        pieces: list[bytes] = []
+        done = 0
+        for item in items:
+            match item:
+                case Head(end=end):
+                    pieces.append(_without_our_lines(self._held + data[done:end]))
+                    self._held, self._in_head, done = b"", False, end
+                case BodyPart(end=end):
+                    pieces.append(data[done:end])
+                    done = end
+                case End(end=end):
+                    pieces.append(data[done:end])
+                    self._in_head, done = True, end
+                case Opaque():
+                    pieces.append(self._held)
+                    self._held, self._in_head = b"", False
+        if self._in_head:
+            self._held += data[done:]
+        else:
+            pieces.append(data[done:])
+        return [piece for piece in pieces if piece]
+
+    def release(self) -> list[bytes]:
+        """Return what was held back."""
+        held, self._held = self._held, b""
+        return [held] if held else []
+
+
+def _without_our_lines(head: bytes) -> bytes:
+    lines = head.split(b"\r\n")
+    ours = OURS.encode()
+    return b"\r\n".join(lines[:1] + [line for line in lines[1:] if not line.lower().startswith(ours)])

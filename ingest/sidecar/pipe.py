@@ -1,0 +1,220 @@
+"""A client's connection and the one to upstream that goes with it; bytes pass as their watch lets them.
+
+Because connections are paired one to one there is nothing to translate: keep-alive, chunks, trailers, flow control,
+upgrades and early responses are between client and upstream. Only two things differ from no proxy at all: responses to
+inferences carry one more header, and an upstream that cannot be reached is told in words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from ingest.sidecar.settings import split_address
+from ingest.sidecar.watch import Watch
+
+_WRITE_BUFFER_BYTES: Final = 256 << 10
+_LINGER_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Where connections go: the setting that names it, its `host:port`, TLS, and seconds it has to accept."""
+
+    setting: str
+    address: str
+    tls: ssl.SSLContext | None
+    server_name: str | None
+    connect_timeout: float
+
+
+class ClientConnection(asyncio.Protocol):
+    """The client's connection. Upstream's is opened with the first bytes, so a bare TCP check costs it nothing."""
+
+    def __init__(
+        self,
+        watch: Watch,
+        upstream: Upstream,
+        opened: Callable[[ClientConnection], None],
+        closed: Callable[[ClientConnection], None],
+    ) -> None:
+        self.watch = watch
+        self._to = upstream
+        self._opened = opened
+        self._closed = closed
+        self._early: list[bytes] = []
+        self._connecting: asyncio.Task[None] | None = None
+        self._upstream: asyncio.Transport | None = None
+        self._refused = ""
+        self._client_ended = False
+        self._upstream_full = False
+        self._crowded = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
+        self._opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        pieces = self.watch.request(data)
+        if self._refused:
+            self._answer_refused()
+            return
+        if self._upstream is not None:
+            for piece in pieces:
+                self._upstream.write(piece)
+        else:
+            self._early += pieces
+            if self._connecting is None:
+                self._transport.pause_reading()
+                self._connecting = asyncio.get_running_loop().create_task(self._connect())
+        self._look_at_watch()
+
+    def eof_received(self) -> bool:
+        """Pass a half-close on; upstream decides what it means."""
+        if self._upstream is None or not self._upstream.can_write_eof():
+            return False
+        self._client_ended = True
+        if not self._upstream.is_closing():
+            self._upstream.write_eof()
+        return True
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._closed(self)
+        self.watch.client_gone()
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._upstream is not None:
+            self._upstream.abort()
+
+    def pause_writing(self) -> None:
+        if self._upstream is not None:
+            self._upstream.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self._upstream is not None:
+            self._upstream.resume_reading()
+
+    def say_farewell(self) -> None:
+        """Ask the client, where its protocol can, to begin no further requests."""
+        farewell = self.watch.farewell()
+        if farewell:
+            self._transport.write(farewell)
+
+    def close(self) -> None:
+        """Close once what was written has gone out."""
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close now."""
+        self._transport.abort()
+
+    def send(self, data: bytes) -> None:
+        """Pass bytes from upstream on."""
+        if not self._transport.is_closing():
+            for piece in self.watch.response(data):
+                self._transport.write(piece)
+            self._look_at_watch()
+
+    def upstream_full(self, full: bool) -> None:
+        """See whether upstream takes no more for now."""
+        self._upstream_full = full
+        self._read_or_wait()
+
+    def upstream_lost(self, error: Exception | None) -> None:
+        """Let the client see what it would see without a proxy, or a reason where it would see no response at all."""
+        self._upstream = None
+        if self._transport.is_closing():
+            return
+        if self._client_ended:
+            self.watch.client_gone()
+            self._transport.close()
+            return
+        if self.watch.unanswered:
+            self._refuse("closed the connection before it answered")
+            return
+        cut_short = error is not None and self.watch.ends_with_connection
+        self.watch.upstream_gone()
+        if cut_short:
+            self._transport.abort()
+        else:
+            self._transport.close()
+
+    def _look_at_watch(self) -> None:
+        if self.watch.broken:
+            self.abort()
+        elif self.watch.crowded is not self._crowded:
+            self._crowded = self.watch.crowded
+            self._read_or_wait()
+
+    def _read_or_wait(self) -> None:
+        if self._upstream is None or self._transport.is_closing():
+            return
+        if self._crowded or self._upstream_full:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    async def _connect(self) -> None:
+        host, port = split_address(self._to.setting, self._to.address)
+        loop = asyncio.get_running_loop()
+        tls, name = self._to.tls, self._to.server_name if self._to.tls else None
+        try:
+            async with asyncio.timeout(self._to.connect_timeout):
+                upstream, _ = await loop.create_connection(
+                    lambda: _UpstreamConnection(self), host, port, ssl=tls, server_hostname=name
+                )
+        except TimeoutError:
+            self._refuse(f"did not accept a connection within {self._to.connect_timeout:g} s")
+        except OSError as error:
+            self._refuse(f"cannot be reached: {error.strerror or error}")
+        else:
+            self._upstream = upstream
+            for data in self._early:
+                upstream.write(data)
+            self._early.clear()
+            self._read_or_wait()
+
+    def _refuse(self, reason: str) -> None:
+        """Tell the client why. A request that is still arriving is read to its end, or a reset could overtake it."""
+        self._refused = f"inferwatch sidecar: upstream {self._to.address} {reason}"
+        self._early.clear()
+        uploading = self.watch.uploading
+        self._answer_refused()
+        if uploading:
+            self._transport.resume_reading()
+            asyncio.get_running_loop().call_later(_LINGER_SECONDS, self._transport.close)
+        else:
+            self._transport.close()
+
+    def _answer_refused(self) -> None:
+        if not self._transport.is_closing():
+            for piece in self.watch.refuse(self._refused):
+                self._transport.write(piece)
+
+
+class _UpstreamConnection(asyncio.Protocol):
+    """Upstream's connection."""
+
+    def __init__(self, client: ClientConnection) -> None:
+        self._client = client
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
+
+    def data_received(self, data: bytes) -> None:
+        self._client.send(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._client.upstream_lost(error)
+
+    def pause_writing(self) -> None:
+        self._client.upstream_full(True)
+
+    def resume_writing(self) -> None:
+        self._client.upstream_full(False)

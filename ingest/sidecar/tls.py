@@ -1,0 +1,86 @@
+"""TLS on either side of the sidecar."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest.errors import SettingError
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """What clients are shown.
+
+    Attributes:
+        certificate: chain in PEM, the server's own certificate first.
+        key: its private key in PEM.
+        client_ca: certificates in PEM that clients' own are checked against; without it clients need none.
+    """
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """How upstream is checked and what it is shown.
+
+    Attributes:
+        ca: certificates in PEM that upstream's is checked against; the system's where it is None.
+        server_name: name that upstream's certificate must be for; the host of its address where it is None.
+        certificate: chain in PEM that upstream is shown, where it asks for one.
+        key: its private key in PEM.
+    """
+
+    ca: Path | None = None
+    server_name: str | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+def server_context(tls: ServerTls | None, alpn: str) -> ssl.SSLContext | None:
+    """Return what a listening port needs, None for plain connections.
+
+    Raises:
+        SettingError: a file cannot be read or holds something else.
+    """
+    if tls is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols([alpn])
+    _load_chain(context, tls.certificate, tls.key)
+    if tls.client_ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        _load_ca(context, tls.client_ca)
+    return context
+
+
+def client_context(tls: ClientTls | None, alpn: str) -> ssl.SSLContext | None:
+    """Return what connections to upstream need, None for plain ones. Raises `SettingError` as `server_context` does."""
+    if tls is None:
+        return None
+    context = ssl.create_default_context()
+    context.set_alpn_protocols([alpn])
+    if tls.ca is not None:
+        _load_ca(context, tls.ca)
+    if tls.certificate is not None:
+        _load_chain(context, tls.certificate, tls.key)
+    return context
+
+
+def _load_chain(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingError("tls certificate", f"{certificate} with key {key}", f"PEM files: {error}") from error
+
+
+def _load_ca(context: ssl.SSLContext, ca: Path) -> None:
+    try:
+        context.load_verify_locations(ca)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingError("tls ca", str(ca), f"a PEM file: {error}") from error
