@@ -1,0 +1,82 @@
+"""What became of a replay so far: counted while it runs, in memory that does not grow."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from detectors.sketch import Sketch
+from ingest.replay.errors import BadLineError
+from ingest.replay.schedule import Due
+
+
+class Tally:
+    """Counts of one replay.
+
+    Attributes:
+        sent: what was given to the target.
+        ok: what the target answered well, or acknowledged.
+        failed: what it did not, by reason.
+        dropped: what was not sent because it was too late.
+        capped: what was sent shorter than the trace says.
+        skipped: lines that are not of the format.
+        first_skipped: the first of these.
+        disordered: arrivals that came too late in the file to be put in order.
+        late: what was sent more than `late_after` seconds after its time.
+        lateness: seconds after its time of all that was sent.
+        latest: the largest of these.
+        last: what was sent last.
+        seconds: from the first arrival until then.
+        wall: seconds that the whole replay took, set at its end.
+        interrupted: whether the replay was stopped before its end.
+    """
+
+    def __init__(self, late_after: float) -> None:
+        self.late_after = late_after
+        self.sent = 0
+        self.ok = 0
+        self.failed: Counter[str] = Counter()
+        self.dropped = 0
+        self.capped = 0
+        self.skipped = 0
+        self.first_skipped: BadLineError | None = None
+        self.disordered = 0
+        self.late = 0
+        self.lateness = Sketch()
+        self.latest = 0.0
+        self.last: Due | None = None
+        self.seconds = 0.0
+        self.wall = 0.0
+        self.interrupted = False
+
+    def note_sent(self, due: Due, after: float) -> None:
+        """Count what was sent `after` seconds from the first arrival."""
+        self.sent += 1
+        self.last = due
+        self.seconds = after
+        if due.sends is None:
+            return
+        lateness = max(0.0, after - due.sends)
+        self.lateness.add(lateness)
+        self.latest = max(self.latest, lateness)
+        self.late += lateness > self.late_after
+
+    def note_skipped(self, error: BadLineError) -> None:
+        """Count a line that is not of the format."""
+        self.skipped += 1
+        self.first_skipped = self.first_skipped or error
+
+    def note_disordered(self) -> None:
+        """Count an arrival that could not be put in order."""
+        self.disordered += 1
+
+    @property
+    def unanswered(self) -> int:
+        """How much was sent and is neither well nor failed yet."""
+        return self.sent - self.ok - self.failed.total()
+
+    @property
+    def achieved_share(self) -> float | None:
+        """The speed reached, divided by the one asked for; None where nothing was due later than at once."""
+        if self.last is None or not self.last.sends or self.seconds <= 0:
+            return None
+        return self.last.sends / self.seconds
