@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from app import store_settings
+from app import ingest_settings, store_settings
 from app.environment import Environment
 from app.errors import SettingsError
 from app.local.kafka import KafkaSettings as BrokerSettings
 from dashboard.config import DashboardSettings
 from inferwatch.settings import MirrorSettings
+from ingest.collector.settings import CollectorSettings
 from ingest.sidecar.settings import SidecarSettings
 from processors.settings import (
     AlertSettings,
@@ -40,6 +41,7 @@ class Settings:
     retention: RetentionSettings
     processors: ProcessorSettings
     sidecar: SidecarSettings
+    collector: CollectorSettings
     dashboard: DashboardSettings
     embedded_store: EmbeddedSettings
     broker: BrokerSettings
@@ -70,6 +72,7 @@ def load(variables: Mapping[str, str]) -> Settings:
         retention=store_settings.retention(env),
         processors=_processors(env, variables, kafka, store, data_dir, dashboard_url),
         sidecar=_sidecar(env, kafka, host, triton_http, triton_grpc),
+        collector=ingest_settings.collector(env, kafka, host),
         dashboard=DashboardSettings(store=store, host=host, port=dashboard_port),
         embedded_store=store_settings.embedded(env, host, data_dir),
         broker=_broker(env, host, data_dir, kafka.partitions),

@@ -1,0 +1,109 @@
+"""The collector, and the API keys that it asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+
+from app import settings
+from app.environment import Environment
+from app.errors import SettingsError
+
+log: Final = logging.getLogger("inferwatch.collector")
+
+_DAY_SECONDS: Final = 86_400
+
+
+@click.command()
+def collector() -> None:
+    """Run the collector: OTLP, CloudEvents and JSON over the network, to Kafka.
+
+    INFERWATCH_COLLECTOR_PORT and INFERWATCH_COLLECTOR_GRPC_PORT are its ports, INFERWATCH_API_KEYS its keys.
+    """
+    from ingest.collector.collector import run
+    from processors.admin import ensure_topics
+    from processors.errors import DeliveryFailed
+
+    loaded = settings.load(os.environ)
+    try:
+        ensure_topics(loaded.kafka)
+    except DeliveryFailed as error:
+        # It starts all the same, and answers 503 until a broker is there.
+        log.warning("%s", error)
+
+    async def until_stopped() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await run(loaded.collector, stop)
+
+    asyncio.run(until_stopped())
+
+
+@click.group("api-keys")
+def api_keys() -> None:
+    """Make, list and revoke the keys that senders show to the collector.
+
+    They are kept as hashes in the file that INFERWATCH_API_KEYS names; a running collector notices changes.
+    """
+
+
+@api_keys.command()
+@click.option("--team", default="", help="Team that owns what comes with the key, whatever it says itself.")
+@click.option("--environment", default="", help="Environment of what comes with the key, whatever it says itself.")
+@click.option("--note", default="", help="What the key is for.")
+@click.option("--expires-in-days", type=click.FloatRange(min=0, min_open=True), help="Days until it is refused.")
+def create(team: str, environment: str, note: str, expires_in_days: float | None) -> None:
+    """Make a key and print it: it is shown once and not kept."""
+    from ingest.api_keys import create
+
+    now = time.time()
+    expires_at = None if expires_in_days is None else now + expires_in_days * _DAY_SECONDS
+    _, text = create(_path(), now, team=team, environment=environment, note=note, expires_at=expires_at)
+    click.echo(text)
+
+
+@api_keys.command("list")
+def list_keys() -> None:
+    """List all keys by their ids."""
+    from ingest.api_keys import load
+
+    now = time.time()
+    click.echo(f"{'id':8}  {'state':8}  {'team':16}  {'environment':16}  {'created':16}  {'expires':16}  note")
+    for key in load(_path()):
+        state = "revoked" if key.revoked_at is not None else "valid" if key.valid(now) else "expired"
+        click.echo(
+            f"{key.id}  {state:8}  {key.team or '-':16}  {key.environment or '-':16}  "
+            f"{_date(key.created_at):16}  {_date(key.expires_at):16}  {key.note}"
+        )
+
+
+@api_keys.command()
+@click.argument("key_id")
+def revoke(key_id: str) -> None:
+    """Revoke the key with this id, the eight letters after `iw_`."""
+    from ingest.api_keys import revoke
+
+    click.echo(f"{revoke(_path(), key_id, time.time()).id} is revoked")
+
+
+def _path() -> Path:
+    env = Environment(os.environ)
+    if env.optional("API_KEYS") is None:
+        raise SettingsError("INFERWATCH_API_KEYS", "", "the path of the file with API keys; `create` makes it")
+    return env.path("API_KEYS", Path())
+
+
+def _date(seconds: float | None) -> str:
+    return "-" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+COMMANDS: Final = (collector, api_keys)

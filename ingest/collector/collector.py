@@ -1,0 +1,153 @@
+"""The collector, put together: both ports, what stands behind them, and the joiner of CloudEvents."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from inferwatch.clock import Clock, SystemClock
+from ingest.api_keys.ring import KeyRing
+from ingest.collector.admission import InFlight, Rates
+from ingest.collector.http_api import Desk, HttpApi
+from ingest.collector.intake import Intake
+from ingest.collector.kafka_outlet import KafkaOutlet
+from ingest.collector.metrics import Counters
+from ingest.collector.settings import CollectorSettings
+from ingest.collector.ways import WAYS
+from ingest.errors import KeysRequired, ListenError, OutletFailed, PortTakenError, SettingError
+
+_PROBE_SECONDS: Final = 2.0
+_MOST_HEADER_BYTES: Final = 32 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where a running collector listens."""
+
+    http: int
+    grpc: int
+
+
+class Collector:
+    """Takes telemetry over HTTP and gRPC and answers once Kafka has it.
+
+    `async with Collector(settings) as collector:` listens on `collector.ports` until the block ends, then drains.
+    """
+
+    def __init__(self, settings: CollectorSettings, *, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self.counters = Counters()
+        self.ports = Ports(0, 0)
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._outlet: KafkaOutlet | None = None
+        self._http: web.AppRunner | None = None
+
+    async def start(self) -> Ports:
+        """Listen on both ports.
+
+        Raises:
+            KeysRequired: others could connect, and there are no API keys.
+            KeyFileError: the file with API keys cannot be used.
+            SettingError: the certificate or its key cannot be used.
+            ListenError: an address cannot be listened on; nothing is left listening.
+        """
+        settings = self._settings
+        if not settings.guarded:
+            raise KeysRequired(settings.host)
+        ring = None if settings.api_keys is None else KeyRing(settings.api_keys, self._clock)
+        tls = _tls(settings)
+        self._outlet = outlet = KafkaOutlet(settings, self.counters, self._outlet_failed)
+        in_flight = InFlight(settings.in_flight_bytes)
+        desk = Desk(
+            settings=settings,
+            ring=ring,
+            rates=Rates(settings.requests_per_second, settings.bytes_per_second, self._clock),
+            in_flight=in_flight,
+            intake=Intake(outlet, in_flight, self.counters, settings.ack_seconds, settings.remembered_requests),
+            counters=self.counters,
+            clock=self._clock,
+            large=asyncio.Lock(),
+        )
+        try:
+            self.ports = Ports(await self._listen_http(desk, tls), 0)
+        except BaseException:
+            await self.stop()
+            raise
+        return self.ports
+
+    async def stop(self) -> None:
+        """Stop in this order: accept no more, let running requests finish, send what is queued."""
+        if self._http is not None:
+            await self._http.cleanup()
+        if self._outlet is not None:
+            await self._outlet.close(self._settings.drain_seconds)
+
+    async def __aenter__(self) -> Collector:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def _listen_http(self, desk: Desk, tls: ssl.SSLContext | None) -> int:
+        settings = self._settings
+        api = HttpApi(desk, WAYS, self._ready)
+        self._http = web.AppRunner(
+            api.app,
+            access_log=None,
+            auto_decompress=False,
+            shutdown_timeout=settings.drain_seconds,
+            max_field_size=_MOST_HEADER_BYTES,
+        )
+        await self._http.setup()
+        try:
+            await web.TCPSite(self._http, settings.host, settings.http_port, ssl_context=tls).start()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortTakenError("http_port", settings.host, settings.http_port) from error
+            raise ListenError("http_port", settings.host, settings.http_port, error.strerror or str(error)) from error
+        return int(self._http.addresses[0][1])
+
+    async def _ready(self) -> bool:
+        return self._outlet is not None and await self._outlet.reachable(_PROBE_SECONDS)
+
+    def _outlet_failed(self, reason: str) -> None:
+        if not self.failed.done():
+            self.failed.set_exception(OutletFailed(reason))
+
+
+async def run(
+    settings: CollectorSettings, stop: asyncio.Event, *, started: Callable[[Ports], None] | None = None
+) -> None:
+    """Run a collector until `stop` is set, then drain it. `started` is told the ports once both listen.
+
+    Raises:
+        IngestError: it cannot start, see `Collector.start`, or `OutletFailed`: Kafka's client has failed for good.
+    """
+    async with Collector(settings) as collector:
+        if started is not None:
+            started(collector.ports)
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait((stopped, collector.failed), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if collector.failed.done():
+            await collector.failed
+
+
+def _tls(settings: CollectorSettings) -> ssl.SSLContext | None:
+    if settings.tls is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(settings.tls.certificate, settings.tls.key)
+    except (OSError, ssl.SSLError) as error:
+        given = f"{settings.tls.certificate}, {settings.tls.key}"
+        raise SettingError("tls", given, f"a certificate and its key in PEM ({error.strerror or error})") from error
+    return context

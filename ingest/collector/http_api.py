@@ -1,0 +1,165 @@
+"""The HTTP port: routes, and the way of a request from its head to its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from inferwatch.clock import Clock
+from ingest.api_keys.ring import KeyRing
+from ingest.collector import answers, docs_page, openapi
+from ingest.collector.admission import InFlight, Rates
+from ingest.collector.answers import Answer, plain_error
+from ingest.collector.batch import Batch
+from ingest.collector.body import read_body
+from ingest.collector.caller import Caller, authenticate
+from ingest.collector.intake import Intake
+from ingest.collector.metrics import Counters, exposition
+from ingest.collector.received import Received
+from ingest.collector.settings import CollectorSettings
+from ingest.collector.way import Way
+from ingest.errors import Malformed, Refused, WrongMediaType
+
+log: Final = logging.getLogger("inferwatch.collector")
+
+LARGE_BYTES: Final = 64 << 10
+"""Bodies beyond this are decoded in a thread, one at a time: what JSON decodes to may be many times as large."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What both ports need to take a request."""
+
+    settings: CollectorSettings
+    ring: KeyRing | None
+    rates: Rates
+    in_flight: InFlight
+    intake: Intake
+    counters: Counters
+    clock: Clock
+    large: asyncio.Lock
+
+    async def decoded(self, received: Received, decode: Callable[[Received], Batch]) -> Batch:
+        """Return the batch of a request, decoded away from the event loop where it is large."""
+        if len(received.body) <= LARGE_BYTES:
+            return decode(received)
+        async with self.large:
+            return await asyncio.to_thread(decode, received)
+
+
+class HttpApi:
+    """Serves the ways in, and what people and Prometheus ask for."""
+
+    def __init__(self, desk: Desk, ways: Sequence[Way], ready: Callable[[], Awaitable[bool]]) -> None:
+        self._desk = desk
+        self._ready = ready
+        self._document = openapi.document(ways)
+        self._page = docs_page.page(self._document)
+        self.app = web.Application(middlewares=[self._told])
+        for way in ways:
+            self.app.router.add_post(way.path, self._handler(way))
+        for path, handler in (
+            ("/openapi.json", self._openapi),
+            ("/docs", self._docs),
+            ("/healthz", self._live),
+            ("/readyz", self._is_ready),
+            ("/metrics", self._metrics),
+        ):
+            self.app.router.add_get(path, handler)
+
+    def _handler(self, way: Way) -> Handler:
+        async def handle(request: web.Request) -> web.Response:
+            self._desk.counters.add("inferwatch_collector_http_requests_total")
+            media_type = request.content_type
+            try:
+                answer = Answer(200, await self._taken(request, way), way.answer_type(media_type))
+            except Refused as error:
+                answers.count(self._desk.counters, error.status)
+                answer = way.refuse(error, media_type)
+            return _response(answer)
+
+        return handle
+
+    async def _taken(self, request: web.Request, way: Way) -> bytes:
+        """Take a request and return the answer's body; each step may raise `Refused`.
+
+        1. Whose is it, and may they send more? 2. Is it in a form that is understood? 3. Read it. 4. Decode it.
+        5. See it stored.
+        """
+        desk, settings = self._desk, self._desk.settings
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        caller = authenticate(desk.ring, headers)
+        desk.rates.request(caller.key_id)
+        if not way.takes(request.content_type):
+            raise WrongMediaType("Content-Type", way.media_types)
+        with desk.in_flight.hold() as hold:
+            try:
+                body = await read_body(
+                    request.content.iter_any(), headers, hold, settings.max_body_bytes, settings.body_seconds
+                )
+            except web.RequestPayloadError as error:
+                raise Malformed("the body is not framed as HTTP wants it") from error
+            desk.counters.add("inferwatch_collector_body_bytes_total", len(body))
+            desk.rates.body(caller.key_id, len(body))
+            received = self._received(caller, way, request.content_type, body, headers)
+            batch = await desk.decoded(received, way.decode)
+            return await desk.intake.accept(batch, received.repeat(batch))
+
+    def _received(self, caller: Caller, way: Way, media_type: str, body: bytes, headers: dict[str, str]) -> Received:
+        settings = self._desk.settings
+        return Received(
+            caller=caller,
+            path=way.path,
+            media_type=media_type,
+            body=body,
+            at=self._desk.clock.now(),
+            headers=headers,
+            environment=settings.environment,
+            most_characters=settings.max_text_characters,
+        )
+
+    @web.middleware
+    async def _told(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Tell every error as JSON, also those that aiohttp raises and those that should not be."""
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            answers.count(self._desk.counters, error.status)
+            allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+            return _response(plain_error(error.status, error.reason.lower().replace(" ", "_"), error.reason, allow))
+        except ConnectionError:
+            raise
+        except Exception:
+            log.exception("A request to %s failed", request.path)
+            answers.count(self._desk.counters, 500)
+            return _response(plain_error(500, "internal", "the collector failed to handle this request"))
+
+    async def _openapi(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._document, content_type="application/json")
+
+    async def _docs(self, _request: web.Request) -> web.Response:
+        return web.Response(text=self._page, content_type="text/html")
+
+    async def _live(self, _request: web.Request) -> web.Response:
+        return web.json_response({"status": "live"})
+
+    async def _is_ready(self, _request: web.Request) -> web.Response:
+        if await self._ready():
+            return web.json_response({"status": "ready"})
+        return _response(plain_error(503, "not_ready", "no Kafka broker answers", {"Retry-After": "2"}))
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        counters = self._desk.counters
+        counters.set("inferwatch_collector_in_flight_bytes", self._desk.in_flight.held)
+        return web.Response(text=exposition(counters.values()), content_type="text/plain", charset="utf-8")
+
+
+def _response(answer: Answer) -> web.Response:
+    return web.Response(status=answer.status, body=answer.body, headers=answer.headers, content_type=answer.media_type)

@@ -1,0 +1,85 @@
+"""Telemetry that decodes and yet cannot be true; the rules of `processors.telemetry.validate`, as a test sees to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from inferwatch.events import DropReport, ServerSample, TelemetryEvent
+from ingest.collector.validity import (
+    MOST_NAME_CHARACTERS,
+    PAST_SECONDS,
+    Reason,
+    is_uuid,
+    moment_invalid,
+    names_invalid,
+    version_invalid,
+)
+
+MOST_REASONS: Final = 64
+MOST_COUNT: Final = 2**63 - 1
+LARGEST_READING: Final = 1e18
+"""Of seconds, joules, watts and bytes."""
+
+_COUNTS: Final = ("requests", "inferences", "executions", "pending", "cache_hits", "cache_misses")
+_READINGS: Final = (
+    *("request_time", "queue_time", "compute_input_time", "compute_infer_time", "compute_output_time"),
+    *("memory_used", "memory_total", "power", "power_limit", "energy"),
+)
+
+
+def telemetry_invalid(event: TelemetryEvent, now: float) -> Reason | None:
+    """Return why a report or a sample cannot be true at `now`, None where it can."""
+    return (
+        version_invalid(event.schema_version)
+        or moment_invalid("at", event.at, now)
+        or _named(event, ("source", "report_id", "instance") if isinstance(event, DropReport) else ("instance",))
+        or (_report(event) if isinstance(event, DropReport) else _sample(event))
+    )
+
+
+def _named(event: TelemetryEvent, required: tuple[str, ...]) -> Reason | None:
+    for name in required:
+        if not getattr(event, name):
+            return f"$.{name}", "empty"
+    return None
+
+
+def _report(event: DropReport) -> Reason | None:
+    # A mirror that lost nothing for months says so in its first report.
+    if not 0 <= event.since <= event.at:
+        return "$.since", "not between 1970 and $.at"
+    for name in ("dropped", "failed"):
+        if not 0 <= getattr(event, name) <= MOST_COUNT:
+            return f"$.{name}", f"not between 0 and {MOST_COUNT}"
+    names = ("report_id", "source", "instance", "service", "environment", "team")
+    return names_invalid(event, names) or _reasons("reasons", event.reasons)
+
+
+def _sample(event: ServerSample) -> Reason | None:
+    if not is_uuid(event.sample_id):
+        return "$.sample_id", "not a UUID of 36 characters"
+    if not 0 < event.interval <= PAST_SECONDS:
+        return "$.interval", "not above 0, too long or not a number"
+    if bool(event.model) == bool(event.device):
+        return "$.model", "neither it nor device is set, or both"
+    for name in _COUNTS:
+        if not 0 <= (getattr(event, name) or 0) <= MOST_COUNT:
+            return f"$.{name}", f"not between 0 and {MOST_COUNT}"
+    for name in _READINGS:
+        if not 0 <= (getattr(event, name) or 0.0) <= LARGEST_READING:
+            return f"$.{name}", "negative, too large or not a number"
+    if not 0 <= (event.utilisation or 0.0) <= 1:
+        return "$.utilisation", "not between 0 and 1"
+    names = ("instance", "environment", "model", "model_version", "device")
+    return names_invalid(event, names) or _reasons("failures", event.failures)
+
+
+def _reasons(name: str, counts: Mapping[str, int]) -> Reason | None:
+    if len(counts) > MOST_REASONS:
+        return f"$.{name}", f"more than {MOST_REASONS}"
+    if any(len(reason) > MOST_NAME_CHARACTERS for reason in counts):
+        return f"$.{name}", f"one of more than {MOST_NAME_CHARACTERS} characters"
+    if not all(0 <= count <= MOST_COUNT for count in counts.values()):
+        return f"$.{name}", f"a count not between 0 and {MOST_COUNT}"
+    return None

@@ -1,0 +1,43 @@
+"""A way in over HTTP: its path, what it takes, and how it reads, answers and refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ingest.collector.answers import Answer, refusal
+from ingest.collector.batch import Batch
+from ingest.collector.json_values import JSON
+from ingest.collector.received import Received
+from ingest.errors import Refused
+
+
+def _as_json(error: Refused, _media_type: str) -> Answer:
+    return refusal(error)
+
+
+def _json(_media_type: str) -> str:
+    return JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A path that takes POST.
+
+    Attributes:
+        path: where.
+        media_types: content types that are understood.
+        decode: makes a batch of a request; may raise `Refused`.
+        refuse: makes an answer of a refusal, given the request's content type.
+        answer_type: the answer's content type, given the request's.
+    """
+
+    path: str
+    media_types: tuple[str, ...]
+    decode: Callable[[Received], Batch]
+    refuse: Callable[[Refused, str], Answer] = _as_json
+    answer_type: Callable[[str], str] = _json
+
+    def takes(self, media_type: str) -> bool:
+        """Whether a content type is understood."""
+        return media_type in self.media_types
