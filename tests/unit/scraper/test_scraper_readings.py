@@ -1,0 +1,122 @@
+"""What Triton says becomes readings: of models, GPUs and the machine; what it does not tell is not there."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.errors import ContentError
+from ingest.scraper.exposition import read_exposition
+from ingest.scraper.readings import Reading, Subject, combined
+from ingest.scraper.statistics import read_statistics
+from tests.unit.scraper.triton_says import BROKEN_GPU, GPU, METRICS, answer, statistics
+
+RESNET = Subject("resnet", "3")
+
+
+def test_metrics_tell_of_models_gpus_and_the_machine() -> None:
+    found = read_exposition(METRICS)
+    assert set(found) == {RESNET, Subject(device=GPU), Subject(device=BROKEN_GPU), Subject(device="cpu")}
+    assert found[RESNET].counters == {
+        "requests": 161,
+        "failures:OTHER": 1,
+        "failures:BACKEND": 2,
+        "failures:CANCELED": 3,
+        "failures:REJECTED": 4,
+        "inferences": 1288,
+        "executions": 40,
+        "request_time": 16_100_000_000,
+        "queue_time": 11_110_000,
+        "compute_input_time": 500_000,
+        "compute_infer_time": 15_000_000_000,
+        "compute_output_time": 700_000,
+        "cache_hits": 5,
+        "cache_misses": 156,
+    }
+    assert found[RESNET].levels == {"pending": 12}
+    assert found[Subject(device=GPU)] == Reading(
+        {"energy": 90_123_456},
+        {
+            "utilisation": 0.87,
+            "memory_total": 150_754_820_096,
+            "memory_used": 4.1e9,
+            "power": 412.519,
+            "power_limit": 700,
+        },
+    )
+    cpu = {"utilisation": 0.25, "memory_total": 25_276_510_208, "memory_used": 763_482_112}
+    assert found[Subject(device="cpu")] == Reading({}, cpu)
+
+
+def test_a_gpu_that_does_not_answer_triton_has_no_power_no_memory_and_no_energy() -> None:
+    assert read_exposition(METRICS)[Subject(device=BROKEN_GPU)] == Reading({}, {"utilisation": 0.0})
+
+
+def test_failures_without_a_reason_are_counted_all_the_same() -> None:
+    found = read_exposition('nv_inference_request_failure{model="m",version="1"} 7\n')
+    assert found[Subject("m", "1")].counters == {"failures:UNKNOWN": 7}
+
+
+def test_what_is_not_a_number_is_left_out() -> None:
+    assert read_exposition("nv_cpu_utilization NaN\nnv_cpu_memory_used_bytes +Inf\n") == {}
+
+
+@pytest.mark.parametrize("text", ["<html>", 'nv_cpu_utilization{a="} 1', "nv_gpu_utilization 0.5\n", "nv_x one"])
+def test_text_of_another_format_is_refused_and_not_quoted(text: str) -> None:
+    with pytest.raises(ContentError) as caught:
+        read_exposition(text)
+    assert text not in str(caught.value)
+
+
+@given(st.text(max_size=60) | st.sampled_from(METRICS.splitlines()))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    with contextlib.suppress(ContentError):
+        read_exposition(text)
+
+
+def test_statistics_tell_counts_and_times_in_nanoseconds() -> None:
+    found = read_statistics(answer(statistics(), statistics("bert", "1")))
+    assert set(found) == {RESNET, Subject("bert", "1")}
+    assert found[RESNET].counters == {
+        "requests": 160,
+        "inferences": 1280,
+        "executions": 39,
+        "request_time": 16_000_000_999,
+        "queue_time": 11_110_222,
+        "compute_input_time": 500_333,
+        "compute_infer_time": 15_000_000_444,
+        "compute_output_time": 700_555,
+        "failures:UNKNOWN": 10,
+    }
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"[1]", b'{"model_stats":[{"name":"m"}]}', b'{"error":"no"}', b"\xff", b"[" * 100_000]
+)
+def test_another_answer_is_refused(body: bytes) -> None:
+    with pytest.raises(ContentError):
+        read_statistics(body)
+
+
+def test_together_statistics_count_and_metrics_tell_reasons_and_what_waits() -> None:
+    found = combined(read_exposition(METRICS), read_statistics(answer(statistics())))
+    assert found[RESNET].counters["queue_time"] == 11_110_222
+    assert found[RESNET].counters["requests"] == 160
+    assert found[RESNET].counters["cache_hits"] == 5
+    failures = {name: count for name, count in found[RESNET].counters.items() if name.startswith("failures:")}
+    assert failures == {"failures:OTHER": 1, "failures:BACKEND": 2, "failures:CANCELED": 3, "failures:REJECTED": 4}
+    assert found[RESNET].levels == {"pending": 12}
+    assert Subject(device=GPU) in found
+
+
+def test_a_model_that_metrics_do_not_know_yet_has_failures_of_unknown_reason() -> None:
+    found = combined(read_exposition(METRICS), read_statistics(answer(statistics("bert", "1"))))
+    assert found[Subject("bert", "1")].counters["failures:UNKNOWN"] == 10
+    assert found[Subject("bert", "1")].levels == {}
+
+
+def test_a_model_that_statistics_do_not_know_is_left_out_because_its_counts_would_be_of_another_source() -> None:
+    assert RESNET not in combined(read_exposition(METRICS), read_statistics(answer()))
