@@ -1,0 +1,47 @@
+"""What is ours may fail; the application's call goes on. Failures are counted, and each kind is logged once."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Final, ParamSpec, TypeVar
+
+log: Final = logging.getLogger("inferwatch")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_counts: Final[Counter[str]] = Counter()
+# Re-entrant: the garbage collector may run in here and end a stream that was abandoned, which comes back.
+_lock: Final = threading.RLock()
+
+
+def guarded(hook: Callable[P, T]) -> Callable[P, T | None]:
+    """Return a function that gives None where `hook` raises; what ends programs (`KeyboardInterrupt`) passes."""
+
+    @functools.wraps(hook)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T | None:
+        try:
+            return hook(*args, **kwargs)
+        except Exception as error:
+            _count(f"{hook.__qualname__}: {type(error).__name__}")
+            return None
+
+    return call
+
+
+def faults() -> dict[str, int]:
+    """Return how often a part of the wrappers failed in this process, by where and with what."""
+    with _lock:
+        return dict(_counts)
+
+
+def _count(kind: str) -> None:
+    with _lock:
+        _counts[kind] += 1
+        first = _counts[kind] == 1
+    if first:
+        log.warning("A wrapper failed in %s; the call goes on, further ones are only counted", kind, exc_info=True)
