@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from app import ingest_settings, store_settings
+from app import ingest_settings, scraper_settings, sidecar_settings, store_settings
 from app.environment import Environment
 from app.errors import SettingsError
 from app.local.kafka import KafkaSettings as BrokerSettings
 from dashboard.config import DashboardSettings
-from inferwatch.settings import MirrorSettings
 from ingest.collector.settings import CollectorSettings
+from ingest.scraper.settings import ScraperSettings
 from ingest.sidecar.settings import SidecarSettings
 from processors.settings import (
     AlertSettings,
@@ -26,6 +26,7 @@ from processors.settings import (
 from serving.settings import TritonSettings
 from storage.client import StoreSettings
 from storage.embedded.settings import EmbeddedSettings
+from storage.queries.energy import EnergyPrices
 from storage.retention import RetentionSettings
 
 SECURITY_PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -42,6 +43,7 @@ class Settings:
     processors: ProcessorSettings
     sidecar: SidecarSettings
     collector: CollectorSettings
+    scraper: ScraperSettings
     dashboard: DashboardSettings
     embedded_store: EmbeddedSettings
     broker: BrokerSettings
@@ -71,9 +73,15 @@ def load(variables: Mapping[str, str]) -> Settings:
         store=store,
         retention=store_settings.retention(env),
         processors=_processors(env, variables, kafka, store, data_dir, dashboard_url),
-        sidecar=_sidecar(env, kafka, host, triton_http, triton_grpc),
+        sidecar=sidecar_settings.sidecar(env, kafka, host, triton_http, triton_grpc),
         collector=ingest_settings.collector(env, kafka, host),
-        dashboard=DashboardSettings(store=store, host=host, port=dashboard_port),
+        scraper=scraper_settings.scraper(env, kafka, host, triton_http),
+        dashboard=DashboardSettings(
+            store=store,
+            host=host,
+            port=dashboard_port,
+            energy=EnergyPrices(env.optional_amount("PRICE_PER_KWH"), env.optional_amount("GRAMS_PER_KWH")),
+        ),
         embedded_store=store_settings.embedded(env, host, data_dir),
         broker=_broker(env, host, data_dir, kafka.partitions),
         triton=TritonSettings(
@@ -159,31 +167,6 @@ def _detect(env: Environment) -> DetectSettings:
         raise SettingsError("INFERWATCH_DRIFT_WINDOWS", given, limit)
     run_length = env.integer("DRIFT_RUN_LENGTH", default.expected_run_length, max(100, 2 * windows[-1]), 10**9)
     return DetectSettings(reference_events=reference, windows=windows, expected_run_length=run_length)
-
-
-def _sidecar(env: Environment, kafka: KafkaSettings, host: str, triton_http: str, triton_grpc: str) -> SidecarSettings:
-    environment = env.text("ENVIRONMENT", "default")
-    service = env.text("SERVICE", "")
-    team = env.text("TEAM", "")
-    return SidecarSettings(
-        host=host,
-        http_port=env.port("SIDECAR_HTTP_PORT", 9000),
-        grpc_port=env.port("SIDECAR_GRPC_PORT", 9001),
-        admin_port=env.port("SIDECAR_ADMIN_PORT", 9002),
-        upstream_http=triton_http,
-        upstream_grpc=triton_grpc,
-        mirror=MirrorSettings(
-            kafka.bootstrap_servers,
-            service=service,
-            environment=environment,
-            team=team,
-            max_bytes=64 << 20,
-            kafka=dict(kafka.security),
-        ),
-        environment=environment,
-        service=service,
-        team=team,
-    )
 
 
 def _broker(env: Environment, host: str, data_dir: Path, partitions: int) -> BrokerSettings:
