@@ -129,7 +129,7 @@ async def _target(made: EventSettings | RequestSettings, tally: Tally, clock: Cl
         return SidecarTarget(made, tally, clock)
     kafka = settings.load(os.environ).kafka
     ensure_topics(kafka)
-    mirror = MirrorSettings(kafka.bootstrap_servers, service="replay", kafka=dict(kafka.security))
+    mirror = MirrorSettings(kafka.bootstrap_servers, service="replay", kafka={**kafka.security, "log_level": 0})
     return KafkaTarget(mirror, made, tally, clock, KafkaTransport, asyncio.sleep)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any, Final
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from inferwatch.clock import Clock
 from ingest.replay.errors import TargetAwayError
@@ -77,7 +79,7 @@ class SidecarTarget:
         except TimeoutError:
             failure = "timeout"
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            failure = type(error).__name__
+            failure = _named(error)
         finally:
             self._places.release()
             if failure is None:
@@ -87,8 +89,9 @@ class SidecarTarget:
 
     async def _failure(self, request: Request) -> str | None:
         """Post a request and read its whole answer; return why it is not well, None where it is."""
-        url = self._settings.url.rstrip("/") + request.path
-        async with self._session.post(url, data=msgspec.json.encode(request.body), headers=_as_json(request)) as answer:
+        url = URL(self._settings.url + request.path, encoded=True)
+        body, headers = msgspec.json.encode(request.body), {"content-type": "application/json", **request.headers}
+        async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
             if answer.status >= 300:
                 return f"HTTP {answer.status}"
             if answer.content_type != "text/event-stream":
@@ -108,18 +111,19 @@ async def check(url: str, timeout: float = _CONNECT_SECONDS) -> None:
     """
     session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout))
     try:
-        async with session, session.get(url):
+        async with session, session.get(url, allow_redirects=False):
             pass
     except TimeoutError as error:
         raise TargetAwayError(url, f"no answer within {timeout:g} s") from error
-    except aiohttp.ClientConnectorError as error:
-        raise TargetAwayError(url, error.os_error.strerror or str(error)) from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise TargetAwayError(url, str(error) or type(error).__name__) from error
+        raise TargetAwayError(url, _named(error)) from error
 
 
-def _as_json(request: Request) -> dict[str, str]:
-    return {"content-type": "application/json", **request.headers}
+def _named(error: Exception) -> str:
+    """Return a name that is the same for every failure of one kind."""
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
+        return os.strerror(error.os_error.errno)
+    return type(error).__name__
 
 
 def _is_error(data: bytes) -> bool:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.replay.ahead import ReadAhead
+from ingest.replay.errors import BadLineError
 from ingest.replay.pace import pace
 from ingest.replay.run import replay
 from ingest.replay.schedule import Due, when_they_arrive
@@ -93,10 +94,10 @@ def test_a_stop_ends_a_replay_in_the_middle_and_closes_the_target() -> None:
 def test_an_error_of_the_file_comes_after_what_was_read_before_it() -> None:
     def broken() -> Iterator[Due]:
         yield from when_they_arrive(arrivals(0.0, 0.0), None)
-        raise ValueError("line 3")
+        raise BadLineError(3, "not JSON")
 
     target, tally = Remembered(), Tally(0.1)
-    with pytest.raises(ValueError, match="line 3"):
+    with pytest.raises(BadLineError, match="line 3"):
         asyncio.run(replay(broken(), target, tally, HandClock(), asyncio.Event()))
-    assert len(target.sent) == 2
-    assert target.closed
+    assert (len(target.sent), target.closed) == (2, True)
+    assert target.flushed_after == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,7 @@ class Replayed:
         speed: float | None = 1.0,
         settings: EventSettings = ASSUMED,
         transport: type[MemoryTransport] = MemoryTransport,
-        **mirror: int,
+        **mirror: Any,
     ) -> None:
         clock, self.tally, self.began = HandClock(NOW), Tally(0.1), NOW
         made: list[MemoryTransport] = []

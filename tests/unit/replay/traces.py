@@ -21,11 +21,12 @@ def arrivals(*times: float) -> list[Arrival]:
 
 
 class Remembered:
-    """A target that takes everything at once, and remembers when."""
+    """A target that takes everything at once, and remembers what; `flushed_after` so much it was last flushed."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[Due, Start]] = []
         self.flushed = 0
+        self.flushed_after = 0
         self.closed = False
 
     async def send(self, due: Due, start: Start) -> None:
@@ -33,6 +34,7 @@ class Remembered:
 
     async def flush(self) -> None:
         self.flushed += 1
+        self.flushed_after = len(self.sent)
 
     async def answered(self) -> None:
         pass
