@@ -115,7 +115,7 @@ def _answer(path: str, body: dict[str, Any]) -> dict[str, Any]:
     if path == "/responses":
         return _response("completed")
     tools = body.get("tools")
-    message = {"role": "assistant", "content": None if tools else "Hello there", "refusal": None}
+    message: dict[str, Any] = {"role": "assistant", "content": None if tools else "Hello there", "refusal": None}
     if tools:
         message["tool_calls"] = [CALL]
     choice: dict[str, Any] = {"index": 0, "finish_reason": "tool_calls" if tools else "stop", "logprobs": None}

@@ -65,7 +65,7 @@ def begin(mirror: Mirror, fields: Mapping[str, Any], given: Mapping[str, Any], *
 
 @guarded
 def _inputs(given: Mapping[str, Any]) -> list[Tensor]:
-    return [input_tensor(one) for one in given["inputs"]]
+    return [input_tensor(one) for one in given.get("inputs") or ()]
 
 
 @guarded

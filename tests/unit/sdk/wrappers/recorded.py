@@ -1,0 +1,25 @@
+"""A mirror for tests of wrappers: its clock stands still, its events stay here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inferwatch import InferenceEvent, Mirror
+from tests.unit.sdk.events import HandClock
+
+
+class RecordedMirror(Mirror):
+    """Keeps events and sends nothing, so that no thread is started."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.clock = HandClock()
+        self.events: list[InferenceEvent] = []
+        super().__init__("unused:1", clock=self.clock, **settings)
+
+    def record(self, event: InferenceEvent) -> None:
+        self.events.append(event)
+
+    def event(self) -> InferenceEvent:
+        """Return the one event that there is."""
+        (event,) = self.events
+        return event
