@@ -59,6 +59,13 @@ class Environment:
             raise SettingsError(self._prefix + name, text, "seconds above 0, such as 0.5")
         return float(text)
 
+    def optional_amount(self, name: str) -> float | None:
+        """Return an amount of 0 or more, or None where it is not set."""
+        text = self.optional(name)
+        if text is not None and not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+            raise SettingsError(self._prefix + name, text, "an amount of 0 or more, such as 0.3")
+        return None if text is None else float(text)
+
     def share(self, name: str, default: float) -> float:
         """Return a share from 0 to 1."""
         text = self.text(name, str(default))

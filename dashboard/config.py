@@ -10,6 +10,7 @@ import msgspec
 
 from dashboard.errors import BadConfig
 from storage.client import StoreSettings
+from storage.queries.energy import EnergyPrices
 
 VARIABLE: Final = "INFERWATCH_DASHBOARD_CONFIG"
 
@@ -19,7 +20,7 @@ class DashboardSettings:
     """Where the dashboard listens and what it reads.
 
     `host` stays on loopback unless someone decides otherwise: the pages have no login of their own. `slack_url` is
-    where a person answers alerts; it is only linked to.
+    where a person answers alerts; it is only linked to. `energy` is what a kilowatt-hour stands for.
     """
 
     store: StoreSettings = field(default_factory=StoreSettings)
@@ -27,6 +28,7 @@ class DashboardSettings:
     port: int = 8501
     refresh_seconds: float = 2.0
     slack_url: str | None = None
+    energy: EnergyPrices = field(default_factory=EnergyPrices)
 
 
 def dump(settings: DashboardSettings) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from app.cli import bench, checks, collector, dead_letters, erase, local, money, replay, services, verify
+from app.cli import bench, checks, collector, dead_letters, erase, local, money, replay, scraper, services, verify
 from app.errors import AppError
 from app.local.errors import LocalError
 from dashboard.errors import DashboardError
@@ -46,7 +46,7 @@ def cli() -> None:
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
 
 
-for module in (services, collector, local, checks, verify, dead_letters, money, erase, replay, bench):
+for module in (services, collector, scraper, local, checks, verify, dead_letters, money, erase, replay, bench):
     for command in module.COMMANDS:
         cli.add_command(command)
 

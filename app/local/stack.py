@@ -32,6 +32,7 @@ _PORTS: Final = {
     "SIDECAR_HTTP_PORT": 9000,
     "SIDECAR_GRPC_PORT": 9001,
     "SIDECAR_ADMIN_PORT": 9002,
+    "SCRAPER_PORT": 9003,
     "DASHBOARD_PORT": 8501,
     "SLACK_PORT": 8502,
     "ENRICH_PORT": 9101,
@@ -82,6 +83,7 @@ def configure(
         "INFERWATCH_CLICKHOUSE_URL": f"http://{address['STORE_PORT']}",
         "INFERWATCH_TRITON_HTTP": address["TRITON_HTTP_PORT"],
         "INFERWATCH_TRITON_GRPC": address["TRITON_GRPC_PORT"],
+        "INFERWATCH_TRITON_METRICS": address["TRITON_METRICS_PORT"],
         "INFERWATCH_EMBEDDER": address["TRITON_GRPC_PORT"],
         "INFERWATCH_DASHBOARD_URL": f"http://{address['DASHBOARD_PORT']}",
         **{f"INFERWATCH_{name}": str(port) for name, port in ports.items()},
@@ -119,7 +121,7 @@ class Stack:
         self._supervisor.wait_ready("broker")
         self._settings = self._with_broker_address()
         ensure_topics(self._settings.loaded.kafka)
-        self._say("Starting workers, sidecar and dashboard")
+        self._say("Starting workers, sidecar, scraper and dashboard")
         if self._settings.slack_receiver:
             self._start("slack-receiver", answers_http(f"{self._settings.slack_page}/healthz"))
         for role in ROLES:
@@ -129,6 +131,9 @@ class Stack:
         admin = self._settings.ports["SIDECAR_ADMIN_PORT"]
         # Open streams may finish first, and only then is what was mirrored flushed.
         self._start("sidecar", answers_http(f"http://127.0.0.1:{admin}/readyz"), tier=2, stop_seconds=20.0)
+        # Alive, not ready: it is ready once it has heard Triton, for which nobody has to wait.
+        scraper = self._settings.ports["SCRAPER_PORT"]
+        self._start("scraper", answers_http(f"http://127.0.0.1:{scraper}/healthz"), tier=2)
         self._start("dashboard", answers_http(f"{self._settings.dashboard_page}/_stcore/health"), tier=2)
         for name in self._supervisor.pids():
             self._supervisor.wait_ready(name)

@@ -47,6 +47,7 @@ def test_the_services_are_those_of_inferwatch_up() -> None:
         "migrate",
         *(f"worker-{role}" for role in ROLES),
         "sidecar",
+        "scraper",
         "dashboard",
     }
 
