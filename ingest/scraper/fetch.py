@@ -9,7 +9,7 @@ import aiohttp
 
 from ingest.errors import ContentError, ScrapeError
 from ingest.scraper.exposition import read_exposition
-from ingest.scraper.readings import Readings, combined
+from ingest.scraper.readings import Answers
 from ingest.scraper.settings import ServerAddress
 from ingest.scraper.statistics import read_statistics
 
@@ -17,7 +17,7 @@ MOST_BYTES: Final = 32 << 20
 """Of one answer: a thousand models in ten versions each are less."""
 
 
-async def look(session: aiohttp.ClientSession, server: ServerAddress) -> Readings:
+async def look(session: aiohttp.ClientSession, server: ServerAddress) -> Answers:
     """Return what a server says now.
 
     Raises:
@@ -26,16 +26,17 @@ async def look(session: aiohttp.ClientSession, server: ServerAddress) -> Reading
     metrics = _get(session, f"http://{server.metrics}/metrics", server.metrics)
     try:
         if server.statistics is None:
-            return await asyncio.to_thread(lambda body: read_exposition(body.decode("utf-8", "replace")), await metrics)
+            return await asyncio.to_thread(_read, await metrics)
         statistics = _get(session, f"http://{server.statistics}/v2/models/stats", server.metrics)
         bodies = await asyncio.gather(metrics, statistics)
-        return await asyncio.to_thread(_both, *bodies)
+        return await asyncio.to_thread(_read, *bodies)
     except ContentError as error:
         raise ScrapeError(server.metrics, str(error)) from error
 
 
-def _both(metrics: bytes, statistics: bytes) -> Readings:
-    return combined(read_exposition(metrics.decode("utf-8", "replace")), read_statistics(statistics))
+def _read(metrics: bytes, statistics: bytes | None = None) -> Answers:
+    told = read_exposition(metrics.decode("utf-8", "replace"))
+    return Answers(told, None if statistics is None else read_statistics(statistics))
 
 
 async def _get(session: aiohttp.ClientSession, url: str, server: str) -> bytes:

@@ -9,13 +9,17 @@
 - A look that failed is none: the next one says what was added since the last that did not.
 - A model that is not there any more was unloaded, and is forgotten. A device is not: one that does not answer for a
   while has not begun anew.
+
+Metrics and statistics are looked at side by side, each compared with its own last look: Triton's statistics of a model
+begin anew when it is loaded again, its metrics do not.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ingest.scraper.readings import Reading, Readings, Subject
+from ingest.scraper.readings import FAILURES, UNKNOWN_REASON, Answers, Readings, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,28 +34,58 @@ class Increase:
 
 @dataclass(slots=True)
 class Increases:
-    """The counters of one server as they were at the last look. `elapsed` is in seconds of a clock that only grows."""
+    """The counters of one source of one server as they were at the last look."""
 
-    _known: dict[Subject, dict[str, int]] = field(default_factory=dict)
+    _known: dict[Subject, dict[str, int]] | None = None
+
+    def look(self, readings: Readings) -> list[Increase]:
+        """Take readings and return what was added, for each subject; nothing on the first look."""
+        if self._known is None:
+            self._known = {subject: dict(reading.counters) for subject, reading in readings.items()}
+            return []
+        found = []
+        for subject in sorted(readings):
+            known, now = self._known.setdefault(subject, {}), readings[subject].counters
+            anew = any(value < known.get(name, 0) for name, value in now.items())
+            if anew:
+                known.clear()
+            added = {name: value - known.get(name, 0) for name, value in now.items()}
+            known.update(now)
+            found.append(Increase(subject, added, dict(readings[subject].levels), anew))
+        for gone in [subject for subject in self._known if not subject.device and subject not in readings]:
+            del self._known[gone]
+        return found
+
+
+@dataclass(slots=True)
+class ServerIncreases:
+    """The counters of one server, of both sources. `elapsed` is in seconds of a clock that only grows."""
+
+    _metrics: Increases = field(default_factory=Increases)
+    _statistics: Increases = field(default_factory=Increases)
     _looked: float | None = None
 
-    def look(self, elapsed: float, readings: Readings) -> tuple[float, list[Increase]]:
-        """Take readings; return the seconds since the last ones and what was added, nothing on the first look."""
+    def look(self, elapsed: float, answers: Answers) -> tuple[float, list[Increase]]:
+        """Take what a server says; return the seconds since it was heard last, and what was added since."""
         before, self._looked = self._looked, elapsed
-        if before is None:
-            self._known = {subject: dict(reading.counters) for subject, reading in readings.items()}
-            return 0.0, []
-        found = [self._increase(subject, readings[subject]) for subject in sorted(readings)]
-        for subject in [subject for subject in self._known if not subject.device and subject not in readings]:
-            del self._known[subject]
-        return elapsed - before, found
+        metrics = self._metrics.look(answers.metrics)
+        found = metrics if answers.statistics is None else together(metrics, self._statistics.look(answers.statistics))
+        return (0.0, []) if before is None else (elapsed - before, found)
 
-    def _increase(self, subject: Subject, reading: Reading) -> Increase:
-        known = self._known.setdefault(subject, {})
-        now = reading.counters
-        anew = any(value < known.get(name, 0) for name, value in now.items())
-        added = {name: value if anew else value - known.get(name, 0) for name, value in now.items()}
-        if anew:
-            known.clear()
-        known.update(now)
-        return Increase(subject, added, dict(reading.levels), anew)
+
+def together(metrics: Sequence[Increase], statistics: Sequence[Increase]) -> list[Increase]:
+    """Return what was added as the metrics have it, and from the statistics what those do not tell.
+
+    Metrics go on telling of models that were unloaded; one that the statistics no longer know, and that did nothing,
+    is left out.
+    """
+    found = {one.subject: one for one in metrics}
+    for counted in statistics:
+        told = found.get(counted.subject) or Increase(counted.subject, {}, {}, anew=False)
+        more = dict(counted.counters)
+        if any(name.startswith(FAILURES) for name in told.counters):
+            del more[FAILURES + UNKNOWN_REASON]
+        anew = told.anew or counted.anew
+        found[counted.subject] = Increase(counted.subject, more | told.counters, told.levels, anew)
+    loaded = {one.subject for one in statistics}
+    return [one for one in found.values() if one.subject.device or one.subject in loaded or any(one.counters.values())]

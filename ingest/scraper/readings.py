@@ -1,4 +1,4 @@
-"""What a server says at one moment, of whom; and how metrics and statistics are put together."""
+"""What a server says at one moment, and of whom."""
 
 from __future__ import annotations
 
@@ -37,25 +37,9 @@ class Reading:
 Readings: TypeAlias = Mapping[Subject, Reading]
 
 
-def combined(metrics: Readings, statistics: Readings) -> dict[Subject, Reading]:
-    """Return readings of all devices, and of the models that the statistics know.
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a server says in its metrics, and in its statistics where it was asked for them."""
 
-    Counts and times are the statistics'; the metrics tell reasons of failures, what the cache did and what waits.
-    Never a count of one where last time it was the other's: they are read one after the other, and round differently.
-    """
-    found = {subject: reading for subject, reading in metrics.items() if subject.device}
-    for subject, counted in statistics.items():
-        told = metrics.get(subject, Reading())
-        counters = {name: value for name, value in told.counters.items() if name not in _COUNTED}
-        if not any(name.startswith(FAILURES) for name in counters):
-            counters[FAILURES + UNKNOWN_REASON] = counted.counters[FAILURES + UNKNOWN_REASON]
-        counters |= {name: counted.counters[name] for name in _COUNTED}
-        found[subject] = Reading(counters, told.levels)
-    return found
-
-
-_COUNTED: Final = (
-    *("requests", "inferences", "executions", "request_time", "queue_time"),
-    *("compute_input_time", "compute_infer_time", "compute_output_time"),
-)
-"""What statistics always have."""
+    metrics: Readings
+    statistics: Readings | None = None

@@ -89,7 +89,7 @@ class Scraper:
         began, interval = self._clock.elapsed(), self._settings.interval
         while True:
             try:
-                readings = await look(session, watched.server)
+                answers = await look(session, watched.server)
             except ScrapeError as error:
                 if watched.problem is None:
                     log.warning("%s; it is tried again every %g s", error, interval)
@@ -97,7 +97,7 @@ class Scraper:
             else:
                 if watched.problem is not None:
                     log.info("%s answers again", watched.server.metrics)
-                self.outbox.put(watched.answered(self._clock, readings))
+                self.outbox.put(watched.answered(self._clock, answers))
             await asyncio.sleep(interval - (self._clock.elapsed() - began) % interval)
 
 

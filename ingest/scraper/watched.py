@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from inferwatch import ServerSample
 from inferwatch.clock import Clock
 from ingest.errors import ScrapeError
-from ingest.scraper.increases import Increases
-from ingest.scraper.readings import Readings
+from ingest.scraper.increases import ServerIncreases
+from ingest.scraper.readings import Answers
 from ingest.scraper.samples import sample_of
 from ingest.scraper.settings import ServerAddress
 
@@ -34,11 +34,11 @@ class Watched:
     samples: int = 0
     last_success: float | None = None
     problem: str | None = None
-    _increases: Increases = field(default_factory=Increases)
+    _increases: ServerIncreases = field(default_factory=ServerIncreases)
 
-    def answered(self, clock: Clock, readings: Readings) -> list[ServerSample]:
+    def answered(self, clock: Clock, answers: Answers) -> list[ServerSample]:
         """Take what the server says now and return what was added since it was heard last."""
-        interval, found = self._increases.look(clock.elapsed(), readings)
+        interval, found = self._increases.look(clock.elapsed(), answers)
         at = clock.now()
         self.scrapes += 1
         self.resets += sum(increase.anew for increase in found)

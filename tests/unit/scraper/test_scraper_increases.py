@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.scraper.increases import Increase, Increases
-from ingest.scraper.readings import Reading, Readings, Subject
+from ingest.scraper.exposition import read_exposition
+from ingest.scraper.increases import Increase, Increases, ServerIncreases
+from ingest.scraper.readings import Answers, Reading, Readings, Subject
+from ingest.scraper.statistics import read_statistics
+from tests.unit.scraper.triton_says import GPU, METRICS, answer, statistics
 
 MODEL, OTHER = Subject("m", "1"), Subject("n", "1")
-GPU = Subject(device="GPU-1")
+RESNET = Subject("resnet", "3")
 
 
 def model(subject: Subject = MODEL, **counters: int) -> Readings:
@@ -19,21 +22,22 @@ def model(subject: Subject = MODEL, **counters: int) -> Readings:
 
 
 def after(*looks: Readings) -> list[Increase]:
-    """Return what the last of several looks, ten seconds apart, finds."""
+    """Return what the last of several looks finds."""
     one = Increases()
-    for number, readings in enumerate(looks):
-        _, found = one.look(number * 10.0, readings)
+    for readings in looks:
+        found = one.look(readings)
     return found
 
 
 def test_the_first_look_adds_nothing() -> None:
-    assert Increases().look(5.0, model(requests=100)) == (0.0, [])
+    assert Increases().look(model(requests=100)) == []
+    assert ServerIncreases().look(5.0, Answers(model(requests=100))) == (0.0, [])
 
 
 def test_the_second_look_says_what_was_added_since_and_how_long_that_took() -> None:
-    one = Increases()
-    one.look(5.0, model(requests=100, queue_time=7))
-    seconds, (found,) = one.look(17.5, model(requests=103, queue_time=7))
+    one = ServerIncreases()
+    one.look(5.0, Answers(model(requests=100, queue_time=7)))
+    seconds, (found,) = one.look(17.5, Answers(model(requests=103, queue_time=7)))
     assert seconds == 12.5
     assert found == Increase(MODEL, {"requests": 3, "queue_time": 0}, {"pending": 2.0}, anew=False)
 
@@ -61,50 +65,86 @@ def test_a_model_that_was_unloaded_and_loaded_again_began_at_nothing() -> None:
 
 def test_a_gpu_that_said_nothing_for_a_while_did_not_begin_anew() -> None:
     def gpu(**counters: int) -> Readings:
-        return {GPU: Reading(dict(counters))}
+        return {Subject(device=GPU): Reading(dict(counters))}
 
     assert after(gpu(energy=1000), {}, gpu(energy=1250))[0].counters == {"energy": 250}
     assert after(gpu(energy=1000), gpu(), gpu(energy=1250))[0].counters == {"energy": 250}
 
 
-@dataclass
-class Server:
-    """A server whose counters are counted twice: as it tells them, and all that was ever counted and could be heard."""
-
-    told: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("requests", "queue_time", "energy"), 0))
-    since_look: dict[str, int] = field(default_factory=dict)
-    at_look: dict[str, int] = field(default_factory=dict)
-
-    def count(self, name: str, more: int) -> None:
-        self.told[name] += more
-
-    def restart(self) -> None:
-        self.told = dict.fromkeys(self.told, 0)
+def two_more(metrics: str) -> str:
+    """Return metrics after two more requests."""
+    return metrics.replace('success{model="resnet",version="3"} 161', 'success{model="resnet",version="3"} 163')
 
 
-COUNTED = st.tuples(st.sampled_from(("requests", "queue_time", "energy")), st.integers(0, 1000))
-STEPS = st.lists(st.just("look") | st.just("missed") | st.just("restart") | COUNTED, max_size=40)
+def both(metrics: str, counted: bytes) -> Answers:
+    return Answers(read_exposition(metrics), read_statistics(counted))
+
+
+def test_metrics_count_and_statistics_tell_what_those_do_not() -> None:
+    silent = "\n".join(line for line in METRICS.splitlines() if "duration_us" not in line) + "\n"
+    one = ServerIncreases()
+    one.look(0.0, both(silent, answer(statistics())))
+    more = silent.replace('version="3"} 161', 'version="3"} 163').replace(
+        '"OTHER",version="3"} 1', '"OTHER",version="3"} 5'
+    )
+    later = statistics(success={"count": 999, "ns": 17_000_000_999}, fail={"count": 99, "ns": 0})
+    found = {increase.subject: increase for increase in one.look(10.0, both(more, answer(later)))[1]}
+    counters = found[RESNET].counters
+    assert (counters["requests"], counters["request_time"], counters["queue_time"]) == (2, 1_000_000_000, 0)
+    failures = {name: count for name, count in counters.items() if name.startswith("failures:")}
+    assert failures == {"failures:OTHER": 4, "failures:BACKEND": 0, "failures:CANCELED": 0, "failures:REJECTED": 0}
+    assert found[RESNET].levels == {"pending": 12}
+    assert Subject(device=GPU) in found
+
+
+def test_a_model_that_only_statistics_know_has_failures_of_unknown_reason() -> None:
+    one = ServerIncreases()
+    one.look(0.0, both("", answer(statistics())))
+    found = one.look(10.0, both("", answer(statistics(fail={"count": 13, "ns": 0}))))[1]
+    assert found[0].counters["failures:UNKNOWN"] == 3
+
+
+def test_loading_a_model_again_begins_its_statistics_anew_but_not_its_metrics() -> None:
+    one = ServerIncreases()
+    one.look(0.0, both(METRICS, answer(statistics())))
+    nothing: dict[str, Any] = {name: {"count": 0, "ns": 0} for name in ("success", "fail", "queue", "compute_infer")}
+    more = two_more(METRICS)
+    found = {each.subject: each for each in one.look(10.0, both(more, answer(statistics(**nothing))))[1]}
+    counters = found[RESNET].counters
+    assert (counters["requests"], counters["failures:OTHER"], counters["queue_time"]) == (2, 0, 0)
+    assert found[RESNET].anew
+
+
+def test_an_unloaded_model_that_metrics_go_on_telling_of_is_left_out_once_it_did_nothing() -> None:
+    one = ServerIncreases()
+    one.look(0.0, both(METRICS, answer(statistics())))
+    last = two_more(METRICS)
+    told = [{each.subject for each in one.look(10.0 + n, both(last, answer()))[1]} for n in range(2)]
+    assert [RESNET in subjects for subjects in told] == [True, False]
+
+
+COUNTERS = ("requests", "queue_time", "energy")
+STEPS = st.lists(
+    st.sampled_from(("look", "missed", "restart")) | st.tuples(st.sampled_from(COUNTERS), st.integers(0, 1000)),
+    max_size=40,
+)
 
 
 @given(STEPS)
-def test_what_was_added_is_last_minus_first_and_after_each_fall_what_there_is(
-    steps: list[str | tuple[str, int]],
-) -> None:
-    server, one = Server(), Increases()
-    looks: list[dict[str, int]] = []
-    added: dict[str, int] = dict.fromkeys(server.told, 0)
-    for number, step in enumerate(steps):
+def test_additions_are_last_minus_first_and_after_each_fall_all_there_is(steps: list[str | tuple[str, int]]) -> None:
+    told = dict.fromkeys(COUNTERS, 0)
+    one, looks, added = Increases(), [], dict.fromkeys(COUNTERS, 0)
+    for step in steps:
         if step == "look":
-            looks.append(dict(server.told))
-            _, found = one.look(float(number), {MODEL: Reading(dict(server.told))})
-            for increase in found:
+            looks.append(dict(told))
+            for increase in one.look({MODEL: Reading(dict(told))}):
                 assert all(value >= 0 for value in increase.counters.values())
                 added = {name: added[name] + value for name, value in increase.counters.items()}
         elif step == "restart":
-            server.restart()
+            told = dict.fromkeys(COUNTERS, 0)
         elif isinstance(step, tuple):
-            server.count(*step)
-    assert added == {name: expected(name, looks) for name in added}
+            told[step[0]] += step[1]
+    assert added == {name: expected(name, looks) for name in COUNTERS}
 
 
 def expected(name: str, looks: list[dict[str, int]]) -> int:
@@ -119,16 +159,14 @@ def expected(name: str, looks: list[dict[str, int]]) -> int:
     return total + last[name] - first
 
 
-@given(st.lists(st.floats(0.1, 1e6), min_size=1, max_size=20), st.data())
-def test_the_time_that_samples_cover_is_from_the_first_look_to_the_last(
-    pauses: list[float], data: st.DataObject
-) -> None:
-    one, now, covered = Increases(), 1000.0, 0.0
-    one.look(now, model(requests=0))
+@given(st.lists(st.tuples(st.floats(0.1, 1e6), st.booleans()), min_size=1, max_size=20))
+def test_intervals_cover_the_time_from_the_first_look_to_the_last(pauses: list[tuple[float, bool]]) -> None:
+    one, now, covered = ServerIncreases(), 1000.0, 0.0
+    one.look(now, Answers({}))
     heard = now
-    for pause in pauses:
+    for pause, answers in pauses:
         now += pause
-        if data.draw(st.booleans()):
-            covered += one.look(now, model(requests=0))[0]
+        if answers:
+            covered += one.look(now, Answers({}))[0]
             heard = now
     assert abs(covered - (heard - 1000.0)) <= 1e-6 * max(1.0, covered)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ingest.errors import ContentError
 from ingest.scraper.exposition import read_exposition
-from ingest.scraper.readings import Reading, Subject, combined
+from ingest.scraper.readings import Reading, Subject
 from ingest.scraper.statistics import read_statistics
 from tests.unit.scraper.triton_says import BROKEN_GPU, GPU, METRICS, answer, statistics
 
@@ -99,24 +99,3 @@ def test_statistics_tell_counts_and_times_in_nanoseconds() -> None:
 def test_another_answer_is_refused(body: bytes) -> None:
     with pytest.raises(ContentError):
         read_statistics(body)
-
-
-def test_together_statistics_count_and_metrics_tell_reasons_and_what_waits() -> None:
-    found = combined(read_exposition(METRICS), read_statistics(answer(statistics())))
-    assert found[RESNET].counters["queue_time"] == 11_110_222
-    assert found[RESNET].counters["requests"] == 160
-    assert found[RESNET].counters["cache_hits"] == 5
-    failures = {name: count for name, count in found[RESNET].counters.items() if name.startswith("failures:")}
-    assert failures == {"failures:OTHER": 1, "failures:BACKEND": 2, "failures:CANCELED": 3, "failures:REJECTED": 4}
-    assert found[RESNET].levels == {"pending": 12}
-    assert Subject(device=GPU) in found
-
-
-def test_a_model_that_metrics_do_not_know_yet_has_failures_of_unknown_reason() -> None:
-    found = combined(read_exposition(METRICS), read_statistics(answer(statistics("bert", "1"))))
-    assert found[Subject("bert", "1")].counters["failures:UNKNOWN"] == 10
-    assert found[Subject("bert", "1")].levels == {}
-
-
-def test_a_model_that_statistics_do_not_know_is_left_out_because_its_counts_would_be_of_another_source() -> None:
-    assert RESNET not in combined(read_exposition(METRICS), read_statistics(answer()))

@@ -8,7 +8,7 @@ from inferwatch.wire import decode_telemetry, encode_event
 from ingest.errors import ScrapeError
 from ingest.scraper.exposition import read_exposition
 from ingest.scraper.increases import Increase
-from ingest.scraper.readings import Subject
+from ingest.scraper.readings import Answers, Subject
 from ingest.scraper.samples import key_of, sample_of
 from ingest.scraper.settings import ServerAddress
 from ingest.scraper.watched import Watched
@@ -51,13 +51,13 @@ def test_the_key_is_that_of_everything_about_the_model() -> None:
 
 def test_a_server_that_is_watched_says_nothing_first_and_then_what_was_added_also_over_a_failure() -> None:
     clock, watched = HandClock(), Watched(ServerAddress("triton:8002"), "prod")
-    assert watched.answered(clock, read_exposition(METRICS)) == []
+    assert watched.answered(clock, Answers(read_exposition(METRICS))) == []
     clock.at += 10
     watched.missed(ScrapeError("triton:8002", "away"))
     assert (watched.problem, watched.failed) == ("away", 1)
     clock.at += 10
     later = METRICS.replace('version="3"} 161', 'version="3"} 170').replace("90123.456", "98123.456")
-    samples = {one.model or one.device: one for one in watched.answered(clock, read_exposition(later))}
+    samples = {one.model or one.device: one for one in watched.answered(clock, Answers(read_exposition(later)))}
     assert {one.interval for one in samples.values()} == {20.0}
     assert (samples["resnet"].requests, samples["resnet"].pending, samples["resnet"].failures) == (9, 12, {})
     assert (samples[GPU].energy, samples[GPU].power) == (8_000.0, 412.519)
@@ -68,9 +68,9 @@ def test_a_server_that_is_watched_says_nothing_first_and_then_what_was_added_als
 
 def test_every_sample_is_one_that_the_worker_takes() -> None:
     clock, watched = HandClock(), Watched(ServerAddress("triton:8002"), "prod")
-    watched.answered(clock, read_exposition(METRICS))
+    watched.answered(clock, Answers(read_exposition(METRICS)))
     clock.at += 10
-    for one in watched.answered(clock, read_exposition(METRICS)):
+    for one in watched.answered(clock, Answers(read_exposition(METRICS))):
         decoded = decode_telemetry(encode_event(one))
         assert decoded == one
         assert invalid_because(decoded, clock.now(), 30.0, 300.0) is None
