@@ -216,6 +216,12 @@ def test_a_server_that_is_not_there(mirrored: Mirrored) -> None:
     assert mirrored.event().error_type == "APIConnectionError"
 
 
+def test_a_server_that_takes_too_long(client: openai.OpenAI, mirrored: Mirrored) -> None:
+    with pytest.raises(openai.APITimeoutError):
+        chat(client, model="slow", timeout=0.05)
+    assert (mirrored.event().status, mirrored.event().error_type) == ("error", "APITimeoutError")
+
+
 def test_a_stream_that_breaks_keeps_what_came(client: openai.OpenAI, mirrored: Mirrored) -> None:
     stream = chat(client, model="broken", stream=True)
     assert [next(stream).choices[0].delta.content for _ in range(2)] == ["", "Hello"]

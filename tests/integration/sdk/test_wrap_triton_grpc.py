@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import queue
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ import tritonclient.grpc.aio
 from tritonclient.utils import InferenceServerException
 
 from inferwatch import InferenceEvent, text_message
-from inferwatch.wrappers import wrap_triton
+from inferwatch.wrappers import faults, wrap_triton
 from tests.integration.sdk.mirrored import Mirrored
 from tests.integration.sdk.tensors import inputs
 from tests.support.triton import RunningTriton
@@ -115,6 +116,42 @@ def test_a_call_that_is_cancelled_is_no_error(client: Any, mirrored: Mirrored) -
     result, error = answers.next()
     assert (result, error.status()) == (None, "StatusCode.CANCELLED")
     assert mirrored.event().status == "cancelled"
+
+
+def test_a_call_that_takes_too_long_is_an_error(client: Any, mirrored: Mirrored) -> None:
+    with pytest.raises(InferenceServerException) as caught:
+        client.infer("minilm", texts(*["word " * 200] * 40), client_timeout=0.001)
+    assert caught.value.status() == "StatusCode.DEADLINE_EXCEEDED"
+    assert (mirrored.event().status, mirrored.event().error_type) == ("error", "DEADLINE_EXCEEDED")
+
+
+def test_a_server_that_is_not_there(mirrored: Mirrored) -> None:
+    with tritonclient.grpc.InferenceServerClient("127.0.0.1:1") as client:
+        wrap_triton(client, mirrored.mirror)
+        with pytest.raises(InferenceServerException):
+            client.infer("minilm", texts())
+    assert (mirrored.event().status, mirrored.event().error_type) == ("error", "UNAVAILABLE")
+
+
+def test_a_mirror_that_fails_is_not_noticed(triton: RunningTriton, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirrored, answers, before = Mirrored(), Answers(), sum(faults().values())
+    monkeypatch.setattr(mirrored.mirror, "inference", lambda *_, **__: 1 / 0)
+    with tritonclient.grpc.InferenceServerClient(triton.grpc_url) as client:
+        wrap_triton(client, mirrored.mirror)
+        assert client.infer("minilm", texts()).as_numpy("embedding").shape == (1, 384)
+        client.start_stream(answers)
+        client.async_stream_infer("smollm2", prompt())
+        assert answers.text()
+    assert sum(faults().values()) - before == 2
+
+
+def test_a_client_that_is_dropped_is_freed(triton: RunningTriton, mirrored: Mirrored) -> None:
+    client = wrap_triton(tritonclient.grpc.InferenceServerClient(triton.grpc_url), mirrored.mirror)
+    client.infer("minilm", texts())
+    gone = weakref.ref(client)
+    del client
+    gc.collect()
+    assert gone() is None
 
 
 def test_a_stream_with_several_requests_at_once(client: Any, mirrored: Mirrored) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from inferwatch import InferenceEvent, Mirror
+from inferwatch import Inference, InferenceEvent, Mirror
 from tests.unit.sdk.events import HandClock
 
 
@@ -13,8 +13,13 @@ class RecordedMirror(Mirror):
 
     def __init__(self, **settings: Any) -> None:
         self.clock = HandClock()
+        self.asked: list[Inference] = []
         self.events: list[InferenceEvent] = []
         super().__init__("unused:1", clock=self.clock, **settings)
+
+    def inference(self, model: str, input: object = None, **fields: Any) -> Inference:
+        self.asked.append(super().inference(model, input, **fields))
+        return self.asked[-1]
 
     def record(self, event: InferenceEvent) -> None:
         self.events.append(event)

@@ -7,18 +7,22 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from inferwatch.mirror import Mirror
 from inferwatch.wrappers.guard import guarded
 from inferwatch.wrappers.triton_call import Arguments, TritonCall, begin, end, fail, take
+
+_MOST_OPEN: Final = 4_096
+"""Requests of one stream that may be open; some models answer without ever saying that they have done so."""
 
 
 class OpenRequests:
     """The requests on one stream that wait for responses.
 
     A response names its request's id and model; of several requests with the same, the oldest that is open is meant. An
-    error of one request names neither (tritonclient drops them): the oldest request of the stream is meant.
+    error of one request names neither (tritonclient drops them): the oldest request of the stream is meant. Where more
+    than `_MOST_OPEN` are open, the oldest ends.
     """
 
     def __init__(self) -> None:
@@ -30,10 +34,15 @@ class OpenRequests:
     @guarded
     def add(self, call: TritonCall | None) -> None:
         """Expect responses."""
-        if call is not None:
-            with self._lock:
-                self._by_key.setdefault(call.key, deque()).append(call)
-                self._in_order[call] = None
+        if call is None:
+            return
+        with self._lock:
+            self._by_key.setdefault(call.key, deque()).append(call)
+            self._in_order[call] = None
+            oldest = next(iter(self._in_order)) if len(self._in_order) > _MOST_OPEN else None
+        if oldest is not None:
+            self.remove(oldest)
+            _end_unsaid(oldest)
 
     @guarded
     def remove(self, call: TritonCall | None) -> None:
@@ -68,9 +77,9 @@ class OpenRequests:
 
     @guarded
     def end_all(self, *, cancelled: bool) -> None:
-        """End what is open; a request that nothing came for was not answered."""
+        """End what is open because the stream has."""
         for call in self._emptied():
-            end(call, cancelled=cancelled or call.responses == 0)
+            _end_unsaid(call, cancelled=cancelled)
 
     def _emptied(self) -> list[TritonCall]:
         with self._lock:
@@ -92,6 +101,11 @@ class OpenRequests:
         if _is_final(response) or (call.answer.reasons and not call.awaits_final):
             self.remove(call)
             end(call)
+
+
+def _end_unsaid(call: TritonCall, *, cancelled: bool = False) -> None:
+    """End a request whose end nobody said; one that nothing came for was not answered."""
+    end(call, cancelled=cancelled or call.responses == 0)
 
 
 def _is_final(response: Any) -> bool:
