@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from rich.console import Console
@@ -17,42 +17,47 @@ _BAR_SECONDS: Final = 0.2
 _LINE_SECONDS: Final = 10.0
 
 Shown = Callable[[], tuple[str, float | None]]
+Pause = Callable[[float], Awaitable[None]]
 
 
-async def show(tally: Tally, size: int | None, window: Window, console: Console) -> None:
+async def show(tally: Tally, size: int | None, window: Window, console: Console, pause: Pause = asyncio.sleep) -> None:
     """Show progress until cancelled. `size` is that of the file in bytes, where it has one."""
 
     def shown() -> tuple[str, float | None]:
         return in_words(tally), share(tally, size, window)
 
     if console.is_terminal:
-        await _bar(console, shown)
+        await _bar(console, shown, pause)
     else:
-        await _lines(console, shown)
+        await _lines(console, shown, pause)
 
 
 def in_words(tally: Tally) -> str:
     """Return the counts so far as one line."""
-    offset = 0.0 if tally.last is None else max(0.0, tally.last.offset)
-    parts = [f"{tally.sent:,} sent", f"trace at {dt.timedelta(seconds=round(offset))}", f"{tally.ok:,} well"]
-    counted = {"failed": tally.failed.total(), "dropped": tally.dropped, "late": tally.late, "skipped": tally.skipped}
+    reached = dt.timedelta(seconds=round(tally.offset))
+    parts = [f"{tally.sent:,} sent", f"trace at {reached}", f"{tally.ok:,} well"]
+    counted = {
+        "failed": tally.failed.total(),
+        "not sent": tally.dropped.total(),
+        "late": tally.late,
+        "skipped": tally.skipped,
+    }
     return ", ".join(parts + [f"{count:,} {name}" for name, count in counted.items() if count])
 
 
 def share(tally: Tally, size: int | None, window: Window) -> float | None:
     """Return how much of the replay is done, 0 to 1: the most that file, window or limit say; None where none does."""
-    last = tally.last
     shares = []
     if size:
-        shares.append(0.0 if last is None else last.arrival.place / size)
+        shares.append(tally.place / size)
     if window.limit is not None:
         shares.append(tally.sent / window.limit)
     if window.end is not None:
-        shares.append(0.0 if last is None else last.offset / (window.end - window.begin))
+        shares.append(tally.offset / (window.end - window.begin))
     return min(1.0, max(shares)) if shares else None
 
 
-async def _bar(console: Console, shown: Shown) -> None:
+async def _bar(console: Console, shown: Shown, pause: Pause) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
         task = progress.add_task("", total=None)
@@ -60,11 +65,11 @@ async def _bar(console: Console, shown: Shown) -> None:
             words, done = shown()
             progress.update(task, description=words, total=None if done is None else 1.0, completed=done or 0.0)
             progress.refresh()
-            await asyncio.sleep(_BAR_SECONDS)
+            await pause(_BAR_SECONDS)
 
 
-async def _lines(console: Console, shown: Shown) -> None:
+async def _lines(console: Console, shown: Shown, pause: Pause) -> None:
     while True:
-        await asyncio.sleep(_LINE_SECONDS)
+        await pause(_LINE_SECONDS)
         words, done = shown()
         console.print(words if done is None else f"{done:.0%}: {words}", highlight=False, soft_wrap=True)

@@ -17,7 +17,7 @@ class Report:
         form: the format of the file.
         to: `kafka` or `sidecar`.
         wall: from the beginning until the last answer.
-        trace: offset in the trace of what was sent last.
+        trace: how far the trace was sent, in its seconds.
         asked_speed: None is as fast as possible.
         achieved_speed: None where nothing was due later than at once.
         others: see `Tally`.
@@ -28,7 +28,7 @@ class Report:
     sent: int
     ok: int
     failed: dict[str, int]
-    dropped: int
+    dropped: dict[str, int]
     capped: int
     skipped: int
     first_skipped: str | None
@@ -57,18 +57,17 @@ class Report:
 
 def report(tally: Tally, form: str, to: str, speed: float | None) -> Report:
     """Return the report of what was counted."""
-    trace = 0.0 if tally.last is None else tally.last.offset
     share = tally.achieved_share
     achieved = share * speed if share is not None and speed is not None else None
     if speed is None and tally.seconds > 0:
-        achieved = trace / tally.seconds
+        achieved = tally.offset / tally.seconds
     return Report(
         form=form,
         to=to,
         sent=tally.sent,
         ok=tally.ok,
         failed=dict(tally.failed.most_common()),
-        dropped=tally.dropped,
+        dropped=dict(tally.dropped.most_common()),
         capped=tally.capped,
         skipped=tally.skipped,
         first_skipped=None if tally.first_skipped is None else str(tally.first_skipped),
@@ -81,7 +80,7 @@ def report(tally: Tally, form: str, to: str, speed: float | None) -> Report:
         asked_speed=speed,
         achieved_speed=achieved,
         achieved_share=share,
-        trace=trace,
+        trace=tally.offset,
         wall=tally.wall,
         interrupted=tally.interrupted,
     )
@@ -93,8 +92,8 @@ def lines(told: Report) -> Iterator[str]:
     yield f"{told.sent:,} sent to {told.to} in {told.wall:,.1f} s, {told.ok:,} of them well.{stopped}"
     for reason, times in told.failed.items():
         yield f"  {times:>9,}  failed: {reason}"
-    if told.dropped:
-        yield f"  {told.dropped:>9,}  dropped, because it was too late for them"
+    for reason, times in told.dropped.items():
+        yield f"  {times:>9,}  not sent: {reason}"
     if told.capped:
         yield f"  {told.capped:>9,}  capped: shorter than the trace says"
     if told.skipped:

@@ -21,6 +21,7 @@ _HEADERS: Final = {
     "prompt_name": "x-inferwatch-prompt-name",
     "prompt_version": "x-inferwatch-prompt-version",
 }
+_WITHOUT_TEXT: Final = ("embeddings", "infer")
 _LABELS: Final = ("team", "environment", "service")
 _DEFAULT_OF: Final = {"environment": "default"}
 
@@ -33,6 +34,11 @@ class Request:
     headers: dict[str, str]
     body: dict[str, Any]
     capped: bool
+
+
+def can_be_asked(arrival: Arrival) -> bool:
+    """Whether text was generated; embeddings and tensors cannot be asked for again: nobody kept what went in."""
+    return arrival.event is None or arrival.event.operation not in _WITHOUT_TEXT
 
 
 def request_of(arrival: Arrival, settings: RequestSettings) -> Request:

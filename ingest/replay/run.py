@@ -88,8 +88,7 @@ async def _unless(stop: asyncio.Event, wanted: Awaitable[None]) -> bool:
     finally:
         for task in (doing, stopping):
             task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(doing, stopping, return_exceptions=True)
+        await asyncio.gather(doing, stopping, return_exceptions=True)
 
 
 def _raise(error: BadLineError) -> None:

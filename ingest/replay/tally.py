@@ -16,7 +16,7 @@ class Tally:
         sent: what was given to the target.
         ok: what the target answered well, or acknowledged.
         failed: what it did not, by reason.
-        dropped: what was not sent because it was too late.
+        dropped: what was read and not sent, by reason.
         capped: what was sent shorter than the trace says.
         skipped: lines that are not of the format.
         first_skipped: the first of these.
@@ -24,8 +24,10 @@ class Tally:
         late: what was sent more than `late_after` seconds after its time.
         lateness: seconds after its time of all that was sent.
         latest: the largest of these.
-        last: what was sent last.
-        seconds: from the first arrival until then.
+        offset: how far the trace is sent, in its seconds; what was sent last may have arrived earlier.
+        place: how far the file is sent, in bytes.
+        due: seconds from the first arrival at which the last was due; None where it was due at once.
+        seconds: the same at which it was sent.
         wall: seconds that the whole replay took, set at its end.
         interrupted: whether the replay was stopped before its end.
     """
@@ -35,7 +37,7 @@ class Tally:
         self.sent = 0
         self.ok = 0
         self.failed: Counter[str] = Counter()
-        self.dropped = 0
+        self.dropped: Counter[str] = Counter()
         self.capped = 0
         self.skipped = 0
         self.first_skipped: BadLineError | None = None
@@ -43,7 +45,9 @@ class Tally:
         self.late = 0
         self.lateness = Sketch()
         self.latest = 0.0
-        self.last: Due | None = None
+        self.offset = 0.0
+        self.place = 0
+        self.due: float | None = None
         self.seconds = 0.0
         self.wall = 0.0
         self.interrupted = False
@@ -51,8 +55,9 @@ class Tally:
     def note_sent(self, due: Due, after: float) -> None:
         """Count what was sent `after` seconds from the first arrival."""
         self.sent += 1
-        self.last = due
-        self.seconds = after
+        self.offset = max(self.offset, due.offset)
+        self.place = max(self.place, due.arrival.place)
+        self.due, self.seconds = due.sends, after
         if due.sends is None:
             return
         lateness = max(0.0, after - due.sends)
@@ -77,6 +82,4 @@ class Tally:
     @property
     def achieved_share(self) -> float | None:
         """The speed reached, divided by the one asked for; None where nothing was due later than at once."""
-        if self.last is None or not self.last.sends or self.seconds <= 0:
-            return None
-        return self.last.sends / self.seconds
+        return self.due / self.seconds if self.due and self.seconds > 0 else None

@@ -12,7 +12,7 @@ from yarl import URL
 
 from inferwatch.clock import Clock
 from ingest.replay.errors import TargetAwayError
-from ingest.replay.requests import Request, request_of
+from ingest.replay.requests import Request, can_be_asked, request_of
 from ingest.replay.schedule import Due
 from ingest.replay.settings import RequestSettings
 from ingest.replay.tally import Tally
@@ -41,12 +41,15 @@ class SidecarTarget:
         )
 
     async def send(self, due: Due, start: Start) -> None:
-        """Begin a request, once there is a place for it."""
+        """Begin a request, once there is a place for it; drop what cannot be asked and, where wanted, what is late."""
+        if not can_be_asked(due.arrival):
+            self._tally.dropped["no text was generated"] += 1
+            return
         await self._places.acquire()
         after = self._clock.elapsed() - start.elapsed
         if self._settings.drop_late and due.sends is not None and after - due.sends > self._tally.late_after:
             self._places.release()
-            self._tally.dropped += 1
+            self._tally.dropped["too late by its turn"] += 1
             return
         request = request_of(due.arrival, self._settings)
         self._tally.capped += request.capped

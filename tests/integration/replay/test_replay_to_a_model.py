@@ -21,6 +21,7 @@ from ingest.replay.to_sidecar import SidecarTarget, check
 from tests.integration.sidecar.upstreams import NOWHERE, Answer, always, http_upstream, ok, read_request, sidecar_before
 from tests.support.triton import RunningTriton
 from tests.unit.replay.traces import arrival, arrivals
+from tests.unit.sdk.events import event
 
 ROOT = Path(__file__).resolve().parents[3]
 STREAM = "Content-Type: text/event-stream\r\n"
@@ -73,16 +74,14 @@ async def test_a_trace_becomes_real_inferences_and_each_is_recorded(triton: Runn
         output, _ = await process.communicate()
         told = json.loads(output)
         assert process.returncode == 0, told
-        events = sorted(await mirrored.wait(3), key=lambda event: event.started_at)
+        events = sorted(await mirrored.wait(3), key=lambda made: made.started_at)
     assert (told["sent"], told["ok"], told["capped"], told["late"], told["form"]) == (3, 3, 2, 0, "mooncake")
-    assert [event.parameters["max_tokens"] for event in events] == [3, 4, 4]
-    assert {(event.model, event.team, event.status, event.stream) for event in events} == {
-        ("smollm2", "ads", "ok", True)
-    }
+    assert [made.parameters["max_tokens"] for made in events] == [3, 4, 4]
+    assert {(made.model, made.team, made.status, made.stream) for made in events} == {("smollm2", "ads", "ok", True)}
     # Prompts are about as long as they should be; the model's chat template adds some thirty tokens.
-    for event, wanted in zip(events, (300, 20, 400), strict=True):
-        assert wanted * 0.95 <= (event.input_tokens or 0) <= wanted * 1.05 + 40
-    first, _, third = (event.input_messages[0].parts[0].content or "" for event in events)
+    for made, wanted in zip(events, (300, 20, 400), strict=True):
+        assert wanted * 0.95 <= (made.input_tokens or 0) <= wanted * 1.05 + 40
+    first, _, third = (made.input_messages[0].parts[0].content or "" for made in events)
     assert third.startswith(first)
 
 
@@ -95,7 +94,7 @@ async def test_a_server_that_answers_well_is_told_so(route: Any) -> None:
         tally = await sent(arrivals(0.0, 0.0, 0.1), url, route=route, labels=Labels(model="m", team="ads"))
         events = await mirrored.wait(3)
     assert (tally.sent, tally.ok, tally.failed) == (3, 3, {})
-    assert {(event.request_model, event.team) for event in events} == {("m", "ads")}
+    assert {(made.request_model, made.team) for made in events} == {("m", "ads")}
 
 
 @pytest.mark.parametrize(
@@ -145,7 +144,15 @@ async def test_beyond_the_concurrency_requests_wait_in_their_order_and_count_as_
 async def test_what_is_late_by_its_turn_is_dropped_where_that_is_wanted() -> None:
     async with http_upstream(counting(ANSWERED, 0.3, [])) as upstream:
         tally = await sent(arrivals(*[0.0] * 6), f"http://{upstream}", concurrency=2, drop_late=True)
-    assert (tally.sent, tally.ok, tally.dropped, tally.late) == (2, 2, 4, 0)
+    assert (tally.sent, tally.ok, tally.late) == (2, 2, 0)
+    assert tally.dropped == {"too late by its turn": 4}
+
+
+async def test_a_recording_without_generated_text_is_not_sent_and_told() -> None:
+    given = [arrival(0.0, event=event(operation="embeddings")), arrival(0.0, 2, event=event())]
+    async with http_upstream(always(ANSWERED)) as upstream:
+        tally = await sent(given, f"http://{upstream}")
+    assert (tally.ok, tally.dropped) == (1, {"no text was generated": 1})
 
 
 async def test_a_stop_leaves_what_is_not_answered_in_time_and_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 
 import pytest
+from rich.console import Console
 
 from ingest.errors import SettingError
 from ingest.replay.errors import BadLineError
 from ingest.replay.plan import lines as plan_lines
 from ingest.replay.plan import plan
-from ingest.replay.progress import in_words, share
+from ingest.replay.progress import in_words, share, show
 from ingest.replay.report import lines, report
 from ingest.replay.schedule import when_they_arrive
 from ingest.replay.settings import EventSettings, ReplaySettings, RequestSettings
@@ -66,7 +69,7 @@ def test_a_replay_is_complete_only_where_everything_went_well(what: str) -> None
     if what == "failed":
         tally.failed["HTTP 503"] += 1
     elif what == "dropped":
-        tally.dropped += 1
+        tally.dropped["too late by its turn"] += 1
     else:
         tally.interrupted = True
     assert not report(tally, "azure", "kafka", 1.0).complete
@@ -74,14 +77,14 @@ def test_a_replay_is_complete_only_where_everything_went_well(what: str) -> None
 
 def test_everything_that_was_counted_is_said() -> None:
     tally = tallied([0.0, 1.0], 1.0, [0.0, 0.5])
-    tally.failed["HTTP 503"], tally.dropped, tally.capped, tally.disordered = 4, 5, 6, 7
+    tally.failed["HTTP 503"], tally.dropped["too late"], tally.capped, tally.disordered = 4, 5, 6, 7
     tally.note_skipped(BadLineError(9, "not JSON"))
     tally.note_skipped(BadLineError(10, "not JSON"))
     tally.interrupted = True
     told = report(tally, "azure", "sidecar", 1.0)
     text = "\n".join(lines(told))
     for said in (
-        *("Stopped before the end", "4  failed: HTTP 503", "5  dropped", "6  capped"),
+        *("Stopped before the end", "4  failed: HTTP 503", "5  not sent: too late", "6  capped"),
         *("2  lines skipped; the first: line 9: not JSON", "7  too far from", "1 later than 0.1 s"),
     ):
         assert said in text
@@ -108,6 +111,22 @@ def test_progress_tells_counts_and_the_most_that_is_known_to_be_done() -> None:
     assert share(tally, 80, Window(begin=10.0, end=90.0)) == 0.75
     assert share(tally, None, Window()) is None
     assert share(Tally(0.1), 80, Window(limit=4)) == 0.0
+
+
+@pytest.mark.parametrize(("terminal", "said"), [(True, "2 sent, trace at 0:01:00"), (False, "25%: 2 sent, trace at")])
+def test_progress_is_shown_on_a_terminal_and_elsewhere(terminal: bool, said: str) -> None:
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=terminal, width=120)
+    pauses = iter([None])
+
+    async def pause(_seconds: float) -> None:
+        # The second pause ends it.
+        if next(pauses, "no more") == "no more":
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(show(tallied([0.0, 60.0], 1.0, [0.0, 0.0]), 80, Window(), console, pause))
+    assert said in shown.getvalue()
 
 
 def test_settings_that_cannot_work_are_refused_by_name() -> None:

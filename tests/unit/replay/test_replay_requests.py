@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from inferwatch import Message, Part, text_message
 from ingest.replay.filler import filler
-from ingest.replay.requests import caps, request_of
+from ingest.replay.requests import can_be_asked, caps, request_of
 from ingest.replay.settings import Labels, RequestSettings
 from tests.unit.replay.traces import arrival
 from tests.unit.sdk.events import event
@@ -90,6 +90,13 @@ def test_a_recording_without_content_or_counts_is_still_a_request() -> None:
     given = arrival(0.0, event=event(content_unavailable=True), input_tokens=None, output_tokens=None)
     request = request_of(given, SETTINGS)
     assert (words(request.body["text_input"]), request.body["max_tokens"], request.capped) == (1, 20, False)
+
+
+def test_only_what_generated_text_can_be_asked_again() -> None:
+    assert can_be_asked(arrival(0.0))
+    assert can_be_asked(arrival(0.0, event=event(operation="text_completion")))
+    assert not can_be_asked(arrival(0.0, event=event(operation="embeddings")))
+    assert not can_be_asked(arrival(0.0, event=event(operation="infer")))
 
 
 def test_names_travel_as_headers_those_asked_for_before_recorded_ones() -> None:
