@@ -63,8 +63,10 @@ async def replay(dues: Iterator[Due], target: Target, tally: Tally, clock: Clock
         tally.interrupted = not await _unless(stop, pace(source, target, clock, asyncio.sleep))
     finally:
         source.close()
-        await _finish(target, stop)
-        tally.wall = clock.elapsed() - began
+        try:
+            await _finish(target, stop)
+        finally:
+            tally.wall = clock.elapsed() - began
 
 
 async def _finish(target: Target, stop: asyncio.Event) -> None:

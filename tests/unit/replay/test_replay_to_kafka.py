@@ -20,6 +20,7 @@ from ingest.replay.schedule import when_they_end
 from ingest.replay.settings import EventSettings, Labels
 from ingest.replay.tally import Tally
 from ingest.replay.to_kafka import KafkaTarget
+from processors.enrich.validate import invalid_because
 from tests.unit.replay.traces import arrival, arrivals
 from tests.unit.sdk.events import HandClock, event
 
@@ -144,6 +145,14 @@ def test_a_recording_keeps_all_but_its_ids_and_its_time() -> None:
     assert (made.team, made.conversation_id, made.input_messages) == ("own", "c", said)
     assert (made.response_id, made.trace_id) == (None, None)
     assert made.attributes == {"region": "eu", "inferwatch.replayed": "recording"}
+
+
+def test_enrich_takes_what_is_made() -> None:
+    given = [arrival(0.0), arrival(1.0, 2, output_tokens=0), arrival(2.0, 3, event=event(started_at=5.0))]
+    for settings in (ASSUMED, replace(ASSUMED, text=True)):
+        done = Replayed(given, settings=settings)
+        now = NOW + done.tally.seconds
+        assert [invalid_because(made, now, past_days=1.0, future_seconds=0.0) for made in done.events()] == [None] * 3
 
 
 def test_names_that_are_asked_for_replace_the_recorded_ones() -> None:
