@@ -14,10 +14,12 @@ from aiohttp import web
 from inferwatch.clock import Clock, SystemClock
 from ingest.api_keys.ring import KeyRing
 from ingest.collector.admission import InFlight, Rates
-from ingest.collector.http_api import Desk, HttpApi
+from ingest.collector.desk import Desk
+from ingest.collector.http_api import HttpApi
 from ingest.collector.intake import Intake
 from ingest.collector.kafka_outlet import KafkaOutlet
 from ingest.collector.metrics import Counters
+from ingest.collector.otlp.grpc_server import GrpcServer
 from ingest.collector.settings import CollectorSettings
 from ingest.collector.ways import WAYS
 from ingest.errors import KeysRequired, ListenError, OutletFailed, PortTakenError, SettingError
@@ -48,6 +50,7 @@ class Collector:
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._outlet: KafkaOutlet | None = None
         self._http: web.AppRunner | None = None
+        self._grpc: GrpcServer | None = None
 
     async def start(self) -> Ports:
         """Listen on both ports.
@@ -75,8 +78,9 @@ class Collector:
             clock=self._clock,
             large=asyncio.Lock(),
         )
+        self._grpc = GrpcServer(desk)
         try:
-            self.ports = Ports(await self._listen_http(desk, tls), 0)
+            self.ports = Ports(await self._listen_http(desk, tls), await self._grpc.start())
         except BaseException:
             await self.stop()
             raise
@@ -84,8 +88,9 @@ class Collector:
 
     async def stop(self) -> None:
         """Stop in this order: accept no more, let running requests finish, send what is queued."""
-        if self._http is not None:
-            await self._http.cleanup()
+        http = () if self._http is None else (self._http.cleanup(),)
+        grpc = () if self._grpc is None else (self._grpc.stop(self._settings.drain_seconds),)
+        await asyncio.gather(*http, *grpc)
         if self._outlet is not None:
             await self._outlet.close(self._settings.drain_seconds)
 

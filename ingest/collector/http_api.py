@@ -2,56 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
 
-from inferwatch.clock import Clock
-from ingest.api_keys.ring import KeyRing
 from ingest.collector import answers, docs_page, openapi
-from ingest.collector.admission import InFlight, Rates
 from ingest.collector.answers import Answer, plain_error
-from ingest.collector.batch import Batch
 from ingest.collector.body import read_body
-from ingest.collector.caller import Caller, authenticate
-from ingest.collector.intake import Intake
-from ingest.collector.metrics import Counters, exposition
-from ingest.collector.received import Received
-from ingest.collector.settings import CollectorSettings
+from ingest.collector.caller import authenticate
+from ingest.collector.desk import Desk
+from ingest.collector.metrics import exposition
 from ingest.collector.way import Way
 from ingest.errors import Malformed, Refused, WrongMediaType
 
 log: Final = logging.getLogger("inferwatch.collector")
 
-LARGE_BYTES: Final = 64 << 10
-"""Bodies beyond this are decoded in a thread, one at a time: what JSON decodes to may be many times as large."""
-
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What both ports need to take a request."""
-
-    settings: CollectorSettings
-    ring: KeyRing | None
-    rates: Rates
-    in_flight: InFlight
-    intake: Intake
-    counters: Counters
-    clock: Clock
-    large: asyncio.Lock
-
-    async def decoded(self, received: Received, decode: Callable[[Received], Batch]) -> Batch:
-        """Return the batch of a request, decoded away from the event loop where it is large."""
-        if len(received.body) <= LARGE_BYTES:
-            return decode(received)
-        async with self.large:
-            return await asyncio.to_thread(decode, received)
 
 
 class HttpApi:
@@ -108,22 +76,9 @@ class HttpApi:
                 raise Malformed("the body is not framed as HTTP wants it") from error
             desk.counters.add("inferwatch_collector_body_bytes_total", len(body))
             desk.rates.body(caller.key_id, len(body))
-            received = self._received(caller, way, request.content_type, body, headers)
+            received = desk.received(caller, way.path, request.content_type, body, headers)
             batch = await desk.decoded(received, way.decode)
             return await desk.intake.accept(batch, received.repeat(batch))
-
-    def _received(self, caller: Caller, way: Way, media_type: str, body: bytes, headers: dict[str, str]) -> Received:
-        settings = self._desk.settings
-        return Received(
-            caller=caller,
-            path=way.path,
-            media_type=media_type,
-            body=body,
-            at=self._desk.clock.now(),
-            headers=headers,
-            environment=settings.environment,
-            most_characters=settings.max_text_characters,
-        )
 
     @web.middleware
     async def _told(self, request: web.Request, handler: Handler) -> web.StreamResponse:

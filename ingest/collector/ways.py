@@ -6,10 +6,12 @@ from typing import Final
 
 from ingest.collector.json_events import decode_events, decode_feedback, decode_telemetry
 from ingest.collector.json_values import MEDIA_TYPES
+from ingest.collector.otlp.ways import OTLP_WAYS
 from ingest.collector.way import Way
 
 WAYS: Final = (
     Way("/v1/events", MEDIA_TYPES, decode_events),
     Way("/v1/feedback", MEDIA_TYPES, decode_feedback),
     Way("/v1/telemetry", MEDIA_TYPES, decode_telemetry),
+    *OTLP_WAYS,
 )
