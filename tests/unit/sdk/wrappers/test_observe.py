@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
@@ -93,6 +94,17 @@ def test_decorating_twice_records_once_and_unwrapping_gives_the_original(
     run(watched, prompt="hi")
     assert mirror.event().request_model == "m"
     assert unwrap(watched) is function
+
+
+def test_a_decorator_in_between_is_not_lost(mirror: RecordedMirror) -> None:
+    watched = observe(mirror, "m")(plain)
+
+    @functools.wraps(watched)
+    def shouted(prompt: str) -> str:
+        return watched(prompt).upper()
+
+    assert unwrap(shouted) is shouted
+    assert observe(mirror, "n")(shouted)("hi") == "HELLO"
 
 
 @pytest.mark.parametrize("function", KINDS)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from importlib.util import find_spec
-from typing import Any
 
 from inferwatch.errors import InferwatchError
 
@@ -19,9 +17,3 @@ class UnknownClientError(InferwatchError):
         self.client = client
         self.expected = expected
         self.package = package
-
-
-def loaded_class(module: str, name: str) -> type[Any] | None:
-    """Return a class of a module that the application imported; whoever holds an instance of it has."""
-    found = getattr(sys.modules.get(module), name, None)
-    return found if isinstance(found, type) else None

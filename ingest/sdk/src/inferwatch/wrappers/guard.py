@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import threading
@@ -44,4 +45,6 @@ def _count(kind: str) -> None:
         _counts[kind] += 1
         first = _counts[kind] == 1
     if first:
-        log.warning("A wrapper failed in %s; the call goes on, further ones are only counted", kind, exc_info=True)
+        # A log handler of the application's may fail too.
+        with contextlib.suppress(Exception):
+            log.warning("A wrapper failed in %s; the call goes on, more of them are only counted", kind, exc_info=True)

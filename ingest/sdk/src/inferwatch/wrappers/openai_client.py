@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from inferwatch.mirror import Mirror
-from inferwatch.wrappers.errors import UnknownClientError, loaded_class
+from inferwatch.wrappers.errors import UnknownClientError
 from inferwatch.wrappers.guard import guarded
 from inferwatch.wrappers.openai_call import OpenAICall, Plan, begin
 from inferwatch.wrappers.openai_streams import watch_response
-from inferwatch.wrappers.patching import patch, unwrap
+from inferwatch.wrappers.patching import loaded_class, patch, unwrap
 
 C = TypeVar("C")
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
+OBSERVED: Final = "_inferwatch_observed"
+"""Attribute of an observed function that holds the original."""
 _ORIGINALS: Final = "_inferwatch_originals"
 _ABSENT: Final = object()
+
+
+def loaded_class(module: str, name: str) -> type[Any] | None:
+    """Return a class of a module that the application imported; whoever holds an instance of it has."""
+    found = getattr(sys.modules.get(module), name, None)
+    return found if isinstance(found, type) else None
 
 
 def patch(target: object, replacements: Mapping[str, Callable[..., Any]]) -> None:
@@ -25,7 +34,8 @@ def unwrap(target: T) -> T:
     Streams that are open are recorded to their end. What was never wrapped is returned unchanged.
     """
     observed = getattr(target, OBSERVED, None)
-    if observed is not None:
+    # Decorators copy attributes: one around an observed function has the attribute too, and wraps something else.
+    if observed is not None and getattr(target, "__wrapped__", None) is observed:
         original: T = observed
         return original
     own = getattr(target, "__dict__", {})
@@ -35,7 +45,3 @@ def unwrap(target: T) -> T:
         else:
             own[name] = before
     return target
-
-
-OBSERVED: Final = "_inferwatch_observed"
-"""Attribute of an observed function that holds the original."""

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from inferwatch.mirror import Mirror
-from inferwatch.wrappers.errors import UnknownClientError, loaded_class
+from inferwatch.wrappers.errors import UnknownClientError
 from inferwatch.wrappers.guard import guarded
-from inferwatch.wrappers.patching import patch, unwrap
+from inferwatch.wrappers.patching import loaded_class, patch, unwrap
 from inferwatch.wrappers.triton_call import Arguments, TritonCall, begin, end, fail, finish
 from inferwatch.wrappers.triton_stream import async_stream_methods, stream_methods
 
