@@ -39,8 +39,12 @@ class Bed:
 
     def start(self, name: str, *argv: str, ready: Callable[[], bool], **more: str) -> int:
         """Start a process of Python's, wait until it is ready, return its id."""
+        return self.start_program(name, sys.executable, *argv, ready=ready, **more)
+
+    def start_program(self, name: str, *argv: str, ready: Callable[[], bool], **more: str) -> int:
+        """Start a process, wait until it is ready, return its id."""
         environment = {**os.environ, **self.variables, **more}
-        self.supervisor.start(Service(name, (sys.executable, *argv), environment, ready, tier=1))
+        self.supervisor.start(Service(name, argv, environment, ready, tier=1))
         self.supervisor.wait_ready(name)
         return self.supervisor.pids()[name]
 
@@ -71,8 +75,8 @@ class Bed:
 
 
 @contextmanager
-def bed(say: Say, **more: str) -> Iterator[Bed]:
-    """Start a store with all tables and a broker with all topics; stop everything at the end."""
+def bed(say: Say, *, store: bool = True, **more: str) -> Iterator[Bed]:
+    """Start a broker with all topics and, where it is wanted, a store with all tables; stop everything at the end."""
     cache = settings.load(os.environ).broker.cache_dir
     kafka.fetch(cache, say)
     with tempfile.TemporaryDirectory(prefix="inferwatch-bench-") as name:
@@ -96,9 +100,11 @@ def bed(say: Say, **more: str) -> Iterator[Bed]:
         supervisor = Supervisor(folder / "logs")
         try:
             ground = Bed(folder, loaded, variables, supervisor, {})
-            ground.start_store()
+            if store:
+                ground.start_store()
             ground.start_broker()
-            bring_up_to_date(loaded.store, loaded.retention)
+            if store:
+                bring_up_to_date(loaded.store, loaded.retention)
             ensure_topics(loaded.kafka)
             yield ground
         finally:

@@ -45,6 +45,11 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
         "app.bench.index_cost",
         {"rows": "How many rows; 200,000 unless told."},
     ),
+    "sidecar": Benchmark(
+        "what the sidecar adds to a call and how many it carries, beside nginx where that is installed",
+        "app.bench.sidecar",
+        {"rate": "Calls a second while latency is measured; 500 unless told.", "rounds": "Rounds; 5 unless told."},
+    ),
     "pressure": Benchmark(
         "the memory of an enrich worker whose store is away while traffic goes on",
         "app.bench.pressure",

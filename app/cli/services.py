@@ -84,6 +84,8 @@ def worker(role: str) -> None:
 @click.command()
 def sidecar() -> None:
     """Run the reverse proxy in front of Triton that mirrors inferences to Kafka."""
+    import uvloop
+
     from ingest.sidecar.sidecar import run
 
     async def until_stopped() -> None:
@@ -92,7 +94,7 @@ def sidecar() -> None:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await run(_load().sidecar, stop)
 
-    asyncio.run(until_stopped())
+    uvloop.run(until_stopped())
 
 
 @click.command()

@@ -29,6 +29,19 @@ def answers_http(url: str) -> Probe:
     return lambda: http_ok(url)
 
 
+def accepts_tcp(port: int) -> Probe:
+    """Return a probe for a port of this machine that takes connections."""
+
+    def probe() -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+        except OSError:
+            return False
+        return True
+
+    return probe
+
+
 def answers_kafka(bootstrap_servers: Callable[[], str | None]) -> Probe:
     """Return a probe for a broker whose address may only be known later."""
 

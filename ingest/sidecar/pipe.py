@@ -11,7 +11,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from ingest.sidecar.settings import split_address
 from ingest.sidecar.watch import Watch
@@ -54,9 +54,8 @@ class ClientConnection(asyncio.Protocol):
         self._crowded = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are not derived from it
+        self._transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
         self._opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -204,8 +203,7 @@ class _UpstreamConnection(asyncio.Protocol):
         self._client = client
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
+        cast(asyncio.Transport, transport).set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
 
     def data_received(self, data: bytes) -> None:
         self._client.send(data)
