@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -36,8 +36,7 @@ def unwrap(target: T) -> T:
     observed = getattr(target, OBSERVED, None)
     # Decorators copy attributes: one around an observed function has the attribute too, and wraps something else.
     if observed is not None and getattr(target, "__wrapped__", None) is observed:
-        original: T = observed
-        return original
+        return cast(T, observed)
     own = getattr(target, "__dict__", {})
     for name, before in own.pop(_ORIGINALS, {}).items():
         if before is _ABSENT:
