@@ -45,6 +45,11 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
         "app.bench.index_cost",
         {"rows": "How many rows; 200,000 unless told."},
     ),
+    "mirror": Benchmark(
+        "what mirroring costs the thread that calls a model, beside OpenTelemetry's SDK",
+        "app.bench.mirror",
+        {"calls": "Calls of each; 20,000 unless told."},
+    ),
     "sidecar": Benchmark(
         "what the sidecar adds to a call and how many it carries, beside nginx where that is installed",
         "app.bench.sidecar",
