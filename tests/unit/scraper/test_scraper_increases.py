@@ -11,7 +11,7 @@ from ingest.scraper.exposition import read_exposition
 from ingest.scraper.increases import Increase, Increases, ServerIncreases
 from ingest.scraper.readings import Answers, Reading, Readings, Subject
 from ingest.scraper.statistics import read_statistics
-from tests.unit.scraper.triton_says import GPU, METRICS, answer, statistics
+from tests.support.triton_says import GPU, METRICS, answer, statistics
 
 MODEL, OTHER = Subject("m", "1"), Subject("n", "1")
 RESNET = Subject("resnet", "3")

@@ -12,7 +12,7 @@ from ingest.errors import ContentError
 from ingest.scraper.exposition import read_exposition
 from ingest.scraper.readings import Reading, Subject
 from ingest.scraper.statistics import read_statistics
-from tests.unit.scraper.triton_says import BROKEN_GPU, GPU, METRICS, answer, statistics
+from tests.support.triton_says import BROKEN_GPU, GPU, METRICS, answer, statistics
 
 RESNET = Subject("resnet", "3")
 

@@ -14,7 +14,7 @@ from ingest.scraper.settings import ServerAddress
 from ingest.scraper.watched import Watched
 from processors.records import model_key
 from processors.telemetry.validate import invalid_because
-from tests.unit.scraper.triton_says import GPU, METRICS
+from tests.support.triton_says import GPU, METRICS
 
 
 class HandClock:
