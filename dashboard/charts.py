@@ -14,7 +14,8 @@ from dashboard.formatting import words
 from storage.queries import Latency, PiiCount, Point, Traffic
 
 HEIGHT: Final = 260
-_AXIS: Final[dict[str, Any]] = {"grid": True, "gridOpacity": 0.4, "tickCount": 4, "domain": False, "ticks": False}
+AXIS: Final[dict[str, Any]] = {"grid": True, "gridOpacity": 0.4, "tickCount": 4, "domain": False, "ticks": False}
+"""How an axis of figures looks."""
 
 
 def stacked(
@@ -34,19 +35,19 @@ def stacked(
             rows.append((point.at, point.at + step, name, value, bottom, bottom + value, point is points[-1]))
             bottom += value
     frame = pd.DataFrame(rows, columns=["at", "until", "part", "value", "bottom", "top", "filling"])
-    title = f"{unit} per {_step(step)}"
-    axis = alt.Axis(format=number, **_AXIS)
+    title = f"{unit} per {step_words(step)}"
+    axis = alt.Axis(format=number, **AXIS)
     chart: alt.Chart = (
         alt.Chart(frame, height=HEIGHT)
         .mark_rect()
         .encode(
-            x=_time("at"),
+            x=time_axis("at"),
             x2="until:T",
             y=alt.Y("bottom:Q", title=title, axis=axis, scale=alt.Scale(zero=True, nice=True)),
             y2="top:Q",
-            color=_colour("part:N", {name: colours[name] for name in parts}),
+            color=colour("part:N", {name: colours[name] for name in parts}),
             opacity=alt.condition("datum.filling", alt.value(0.45), alt.value(1.0)),
-            tooltip=[_when(), alt.Tooltip("part:N", title="what"), alt.Tooltip("value:Q", title=title, format=",.6~g")],
+            tooltip=[when(), alt.Tooltip("part:N", title="what"), alt.Tooltip("value:Q", title=title, format=",.6~g")],
         )
     )
     return chart
@@ -70,10 +71,10 @@ def quantiles(
         alt.Chart(frame, height=HEIGHT)
         .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=14), clip=True)
         .encode(
-            x=_time("at"),
-            y=alt.Y("value:Q", title=unit, scale=alt.Scale(zero=True), axis=alt.Axis(format=",~r", **_AXIS)),
-            color=_colour("quantile:N", {name: palette.LATENCY[name] for name in names}),
-            tooltip=[_when(), "quantile:N", alt.Tooltip("value:Q", title=unit, format=",.4~g")],
+            x=time_axis("at"),
+            y=alt.Y("value:Q", title=unit, scale=alt.Scale(zero=True), axis=alt.Axis(format=",~r", **AXIS)),
+            color=colour("quantile:N", {name: palette.LATENCY[name] for name in names}),
+            tooltip=[when(), "quantile:N", alt.Tooltip("value:Q", title=unit, format=",.4~g")],
         )
     )
     return chart
@@ -95,8 +96,8 @@ def pii(found: Sequence[PiiCount]) -> alt.Chart:
         .mark_bar(height=16, cornerRadiusEnd=2)
         .encode(
             y=alt.Y("type:N", title=None, sort="-x", axis=alt.Axis(domain=False, ticks=False, labelLimit=180)),
-            x=alt.X("sum(hits):Q", title="hits", axis=alt.Axis(format="~s", tickMinStep=1, **_AXIS)),
-            color=_colour("place:N", colours),
+            x=alt.X("sum(hits):Q", title="hits", axis=alt.Axis(format="~s", tickMinStep=1, **AXIS)),
+            color=colour("place:N", colours),
             tooltip=[
                 "type:N",
                 "place:N",
@@ -126,10 +127,10 @@ def timeline(spans: pd.DataFrame, marks: pd.DataFrame, start: datetime, end: dat
         .mark_bar(height=12, opacity=0.85, cornerRadius=2, clip=True)
         .encode(
             y=y,
-            x=_time("since", domain),
+            x=time_axis("since", domain),
             x2="until:T",
-            color=_colour("state:N", {state: palette.ALERT[state] for state in ("firing", "pending")}),
-            tooltip=["summary:N", "state:N", _when("since"), _when("until")],
+            color=colour("state:N", {state: palette.ALERT[state] for state in ("firing", "pending")}),
+            tooltip=["summary:N", "state:N", when("since"), when("until")],
         )
     )
     points = (
@@ -137,9 +138,9 @@ def timeline(spans: pd.DataFrame, marks: pd.DataFrame, start: datetime, end: dat
         .mark_point(shape="diamond", size=110, filled=True, color=palette.DRIFT, stroke="white", opacity=1, clip=True)
         .encode(
             y=y,
-            x=_time("at", domain),
+            x=time_axis("at", domain),
             tooltip=[
-                _when(),
+                when(),
                 "detector:N",
                 alt.Tooltip("statistic:Q", format=".4~g"),
                 alt.Tooltip("threshold:Q", format=".4~g"),
@@ -149,23 +150,27 @@ def timeline(spans: pd.DataFrame, marks: pd.DataFrame, start: datetime, end: dat
     return alt.LayerChart(layer=[bars, points], height=max(110, 50 + 30 * len(rows)))
 
 
-def _time(column: str, scale: alt.Scale | None = None) -> alt.X:
+def time_axis(column: str, scale: alt.Scale | None = None) -> alt.X:
+    """Return the axis of times in a column."""
     options: dict[str, Any] = {} if scale is None else {"scale": scale}
     axis = alt.Axis(grid=False, tickCount=6, labelOverlap=True, format="%H:%M", labelFlush=True)
     return alt.X(f"{column}:T", title=None, axis=axis, **options)
 
 
-def _colour(field: str, colours: Mapping[str, str]) -> alt.Color:
+def colour(field: str, colours: Mapping[str, str]) -> alt.Color:
+    """Return the colours of the values of a field, with a legend where there are several."""
     scale = alt.Scale(domain=list(colours), range=list(colours.values()))
     legend = alt.Legend(orient="top", title=None, offset=4) if len(colours) > 1 else None
     return alt.Color(field, title=None, scale=scale, legend=legend)
 
 
-def _when(column: str = "at") -> alt.Tooltip:
+def when(column: str = "at") -> alt.Tooltip:
+    """Return the time in a column as a tooltip shows it."""
     return alt.Tooltip(f"{column}:T", title=column, format="%d %b %H:%M:%S")
 
 
-def _step(step: timedelta) -> str:
+def step_words(step: timedelta) -> str:
+    """Return what follows "per"."""
     return f"{step.seconds} s" if step < timedelta(minutes=1) else words(step)
 
 

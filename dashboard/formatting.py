@@ -75,9 +75,13 @@ def share(value: float | None) -> str:
 
 def rate(requests: int, length: float) -> str:
     """Return requests in `length` seconds as `/s`, or `/min` where that is under one."""
-    if requests == 0:
+    return rate_of(requests / length)
+
+
+def rate_of(each_second: float) -> str:
+    """Return what happens so often a second as `/s`, or `/min` where that is under one."""
+    if each_second == 0:
         return "0/s"
-    each_second = requests / length
     if each_second >= 1:
         return f"{_digits(each_second)}/s"
     return f"{_digits(each_second * 60)}/min"

@@ -20,6 +20,7 @@ def main() -> None:
     entries = (
         (pages.overview_page, "Overview", "overview", ":material/monitoring:"),
         (pages.explorer_page, "Explorer", "explorer", ":material/search:"),
+        (pages.servers_page, "Servers", "servers", ":material/dns:"),
         (pages.drift_page, "Drift and alerts", "alerts", ":material/notifications_active:"),
     )
     st.navigation(

@@ -12,7 +12,7 @@ import streamlit as st
 from dashboard.config import DashboardSettings
 from dashboard.scope import Scope
 from dashboard.store import reader, recent_choices, say
-from dashboard.views import drift, explorer, overview
+from dashboard.views import drift, explorer, overview, servers
 from storage.errors import StorageError
 from storage.queries import Cursor, Dimension
 
@@ -49,6 +49,22 @@ def drift_page(settings: DashboardSettings, scope: Scope) -> None:
     st.title("Drift and alerts")
     if settings.slack_url:
         st.link_button("Open Slack", settings.slack_url, icon=":material/forum:")
+    st.fragment(draw, run_every=settings.refresh_seconds)()
+
+
+def servers_page(settings: DashboardSettings, scope: Scope) -> None:
+    """Servers, drawn again every few seconds."""
+
+    def draw() -> None:
+        try:
+            chosen = st.session_state.get("served")
+            snapshot = servers.load(reader(settings.store), scope, datetime.now(UTC), chosen)
+        except StorageError as error:
+            say(error)
+            return
+        servers.render(snapshot, scope, settings.energy)
+
+    st.title("Servers")
     st.fragment(draw, run_every=settings.refresh_seconds)()
 
 

@@ -11,6 +11,15 @@ COST: Final = {"known": "#2ba88c"}
 PII: Final = {"input": "#c678b0", "output": "#7d5ba6"}
 ALERT: Final = {"firing": "#e5484d", "pending": "#f0a020", "resolved": "#30a46c"}
 DRIFT: Final = "#b45bcf"
+REQUEST: Final = {"queue": "#e69f00", "input": "#8ecae6", "inference": "#4c9be8", "output": "#2ba88c"}
+PENDING: Final = {"pending": "#e69f00"}
+FAILURE: Final = {
+    "REJECTED": "#f0a020",
+    "CANCELED": "#9aa3ae",
+    "BACKEND": "#e5484d",
+    "OTHER": "#b45bcf",
+    "UNKNOWN": "#7d5ba6",
+}
 
 # Streamlit's own names for badges, near the colours above.
 BADGES: Final = {
