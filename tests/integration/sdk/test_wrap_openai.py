@@ -14,6 +14,7 @@ from inferwatch import Part, text_message
 from inferwatch.wrappers import UnknownClientError, faults, unwrap, wrap_openai
 from tests.integration.sdk.mirrored import Mirrored
 from tests.integration.sdk.openai_server import CALL, OpenAIServer
+from tests.unit.sdk.events import HandClock
 
 ASKED: list[Any] = [{"role": "system", "content": "be kind"}, {"role": "user", "content": "hi"}]
 TOOLS: list[Any] = [{"type": "function", "function": {"name": "weather", "parameters": {}}}]
@@ -253,6 +254,17 @@ def test_a_stream_that_is_dropped_is_cancelled_with_what_came(client: openai.Ope
     gc.collect()
     event = mirrored.event()
     assert (event.status, event.output_messages) == ("cancelled", (text_message("assistant", "Hello"),))
+
+
+def test_a_stream_that_is_dropped_lasted_until_what_came_last(plain: openai.OpenAI) -> None:
+    clock = HandClock()
+    mirrored = Mirrored(clock=clock)
+    stream = chat(wrap_openai(plain, mirrored.mirror), stream=True)
+    next(stream)
+    clock.move(60)
+    del stream
+    gc.collect()
+    assert (mirrored.event().status, mirrored.event().duration) == ("cancelled", 0)
 
 
 def test_a_stream_that_nobody_reads_is_cancelled(client: openai.OpenAI, mirrored: Mirrored) -> None:

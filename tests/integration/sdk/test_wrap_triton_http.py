@@ -18,6 +18,7 @@ from inferwatch.wrappers import unwrap, wrap_triton
 from tests.integration.sdk.mirrored import Mirrored
 from tests.integration.sdk.tensors import inputs
 from tests.support.triton import RunningTriton
+from tests.unit.sdk.events import HandClock
 
 TEXTS = ["the sea", "a lake"]
 
@@ -110,6 +111,17 @@ def test_a_result_that_is_not_there_yet_may_be_asked_for_again(client: Any, mirr
     assert mirrored.events() == []
     request.get_result()
     assert mirrored.event().status == "ok"
+
+
+def test_a_result_that_is_fetched_late_did_not_take_longer(triton: RunningTriton) -> None:
+    clock = HandClock()
+    mirrored = Mirrored(clock=clock)
+    with tritonclient.http.InferenceServerClient(triton.http_url.removeprefix("http://")) as client:
+        request = wrap_triton(client, mirrored.mirror).async_infer("minilm", texts())
+        request._greenlet.join()
+        clock.move(60)
+        request.get_result()
+    assert (mirrored.event().status, mirrored.event().duration) == ("ok", 0)
 
 
 def test_a_request_whose_result_nobody_asks_for_is_cancelled(client: Any, mirrored: Mirrored) -> None:

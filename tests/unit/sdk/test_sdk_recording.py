@@ -138,3 +138,12 @@ def test_the_prompt_is_what_it_was_when_the_inference_began(recorded: Recorded) 
 )
 def test_a_prompt_may_have_many_forms(given: object, messages: tuple[Message, ...]) -> None:
     assert as_messages(given) == messages
+
+
+def test_an_end_that_is_noticed_late_is_dated_back(recorded: Recorded) -> None:
+    inference = recorded.inference()
+    recorded.clock.move(2)
+    heard = inference.elapsed()
+    recorded.clock.move(60)
+    inference.end(after=heard)
+    assert recorded.events[0].duration == 2

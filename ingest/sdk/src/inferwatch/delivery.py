@@ -22,6 +22,7 @@ log: Final = logging.getLogger("inferwatch")
 TransportFactory = Callable[[MirrorSettings, Report], Transport]
 
 _PAUSE_AFTER_FAILURE: Final = 10.0
+_SHORTEST_LINGER: Final = 0.005
 
 
 class Delivery:
@@ -53,10 +54,8 @@ class Delivery:
     def _deliver(self, closing: threading.Event) -> None:
         transport = self._new_transport(self._settings, self._report)
         try:
-            while not closing.is_set():
-                if self._buffer.wait(0.1):
-                    closing.wait(self._settings.linger)
-                    self._send_all(transport, closing)
+            while not closing.wait(max(self._settings.linger, _SHORTEST_LINGER)):
+                self._send_all(transport, closing)
                 self._tell_losses(transport, closing)
                 transport.poll(0)
             self._send_all(transport, closing)

@@ -2,6 +2,7 @@
 
 InferwatchError
 ├── SettingError        a setting has a value that cannot work
+├── UnknownClientError  (inferwatch.wrappers) what was given is no client that can be wrapped
 └── WireError           bytes that are not a record of events
     └── EventError      one line of a record that is not a valid event
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Final
 
@@ -9,6 +10,8 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from inferwatch.settings import MirrorSettings
 from inferwatch.transport import Record, Report
+
+log: Final = logging.getLogger("inferwatch.kafka")
 
 _QUEUED_RECORDS: Final = 1_000
 _QUEUED_KILOBYTES: Final = 32 << 10
@@ -37,7 +40,8 @@ class KafkaTransport:
                 "bootstrap.servers": settings.bootstrap_servers,
                 "enable.idempotence": True,
                 "message.timeout.ms": int(settings.delivery_timeout * 1000) or 1,
-            }
+            },
+            logger=log,
         )
 
     def send(self, record: Record) -> None:

@@ -91,7 +91,7 @@ class Mirror:
         given = {**self._defaults, **said, **fields}
         if "attributes" in said and "attributes" in fields:
             given["attributes"] = {**said["attributes"], **fields["attributes"]}
-        return Inference(self.record, self._clock, model, input, given)
+        return Inference(self._put, self._clock, model, input, given)
 
     def feedback(
         self,
@@ -143,16 +143,12 @@ class Mirror:
             thread = self._thread
             if thread is None:
                 return
-            self._hurry()
+            self._closing.set()
             thread.join(self.settings.flush_timeout + 1.0)
             # In this order: whoever starts the next thread, be it from within these lines, gives it the new event.
             self._closing = threading.Event()
             self._thread = None
             _running.discard(self)
-
-    def _hurry(self) -> None:
-        self._closing.set()
-        self._buffer.wake()
 
     def __enter__(self) -> Mirror:
         return self
@@ -198,7 +194,7 @@ _running: Final[set[Mirror]] = set()
 def _close_all() -> None:
     running = list(_running)
     for mirror in running:
-        mirror._hurry()  # all at the same time, so that many wait no longer than one
+        mirror._closing.set()  # all at the same time, so that many wait no longer than one
     for mirror in running:
         mirror.close()
 

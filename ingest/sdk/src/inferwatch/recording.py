@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final
 
@@ -44,12 +44,14 @@ class Inference:
         clock: Clock,
         model: str,
         input: object,
-        fields: Mapping[str, Any],
+        fields: dict[str, Any],
     ) -> None:
         self.event_id = new_event_id()
         self._record = record
         self._clock = clock
-        self._fields: dict[str, Any] = {"source": "sdk", "request_model": model, **fields}
+        self._fields = fields
+        fields.setdefault("request_model", model)
+        fields.setdefault("source", "sdk")
         # A list of messages is often appended to with the answer before the block ends.
         self._input = tuple(input) if isinstance(input, list) else input
         self._output: object = None
@@ -73,7 +75,7 @@ class Inference:
     def first_token(self) -> None:
         """Stamp the time to first token, where it carries no text, such as a piece of a tool call."""
         if "time_to_first_token" not in self._fields:
-            self._fields["time_to_first_token"] = self._clock.elapsed() - self._started
+            self._fields["time_to_first_token"] = self.elapsed()
             self._fields["stream"] = True
 
     def output(self, given: object) -> None:
@@ -114,13 +116,20 @@ class Inference:
         """Say further fields of `InferenceEvent`, such as `response_id` or `response_model`."""
         self._fields |= fields
 
-    def end(self, error: BaseException | None = None, *, cancelled: bool = False) -> None:
-        """End the inference now, with the error that ended it or as cancelled. Only the first call counts."""
+    def elapsed(self) -> float:
+        """Return the seconds since it began."""
+        return self._clock.elapsed() - self._started
+
+    def end(self, error: BaseException | None = None, *, cancelled: bool = False, after: float | None = None) -> None:
+        """End the inference, with the error that ended it or as cancelled. Only the first call counts.
+
+        It lasted until now or, where its end is noticed later than it was, `after` seconds, see `elapsed`.
+        """
         if self._ended:
             return
         self._ended = True
         try:
-            self._record(self._event(self._clock.elapsed() - self._started, error, cancelled))
+            self._record(self._event(self.elapsed() if after is None else after, error, cancelled))
         except Exception:
             log.warning("An inference could not be mirrored", exc_info=True)
 

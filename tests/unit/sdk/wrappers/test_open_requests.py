@@ -102,6 +102,16 @@ def test_the_end_of_a_stream_ends_what_was_answered_and_cancels_what_was_not() -
     assert stream.ended() == [("0", "cancelled"), ("1", "ok")]
 
 
+def test_a_request_whose_end_nobody_said_lasted_until_its_last_response() -> None:
+    stream = Stream()
+    stream.ask()
+    stream.mirror.clock.move(2)
+    stream.respond(final=False)
+    stream.mirror.clock.move(60)
+    stream.open.end_all(cancelled=False)
+    assert stream.mirror.event().duration == 2
+
+
 def test_what_is_open_is_bounded() -> None:
     stream = Stream()
     for _ in range(4_100):

@@ -11,20 +11,20 @@ _CANCELLED: Final = ("CANCELLED", "499")
 _MESSAGE_CHARACTERS: Final = 1_000
 
 
-def end_with(inference: Inference, error: BaseException) -> None:
-    """End an inference with what the client raised or handed over.
+def end_with(inference: Inference, error: BaseException, *, after: float | None = None) -> None:
+    """End an inference with what the client raised or handed over, now or `after` seconds from its start.
 
     Where a server answered, the type is its status (`429`, `UNAVAILABLE`), as in events of the sidecar; else it is the
     class of the exception.
     """
     status = _status(error)
     if status is None:
-        inference.end(error)
+        inference.end(error, after=after)
     elif status in _CANCELLED:
-        inference.end(cancelled=True)
+        inference.end(cancelled=True, after=after)
     else:
         inference.error(status, shorten(_message(error), _MESSAGE_CHARACTERS))
-        inference.end()
+        inference.end(after=after)
 
 
 def _status(error: BaseException) -> str | None:

@@ -34,10 +34,12 @@ class OpenAICall:
         self._inference = inference
         self._answer = answer
         self._hides_usage = hides_usage
+        self._last_heard: float | None = None
 
     @guarded
     def take(self, response: Any) -> bool:
         """Take a response, or one chunk of it, in; return whether the chunk is one that only we asked for."""
+        self._last_heard = self._inference.elapsed()
         if self._answer.add(response) and self.streamed:
             self._inference.first_token()
         return self._hides_usage and not field(response, "choices") and field(response, "usage") is not None
@@ -46,6 +48,12 @@ class OpenAICall:
     def take_json(self, body: bytes) -> None:
         """Take in a response that the application wanted as it came."""
         self.take(msgspec.json.decode(body))
+
+    @guarded
+    def drop(self) -> None:
+        """End because nobody can read any further, which is noticed at some later time."""
+        self._answer.tell(self._inference)
+        self._inference.end(cancelled=not self._answer.whole, after=self._last_heard)
 
     @guarded
     def leave_unread(self) -> None:

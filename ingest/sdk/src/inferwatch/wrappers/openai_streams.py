@@ -39,7 +39,7 @@ def _watch_stream(stream: Any, call: OpenAICall) -> None:
     _watch_close(stream.response, watched.closed)
     stream._iterator = watched
     # The call knows nothing of the stream, which can so be found abandoned.
-    weakref.finalize(stream, call.leave).atexit = False
+    weakref.finalize(stream, call.drop).atexit = False
 
 
 def _watch_raw(response: Any, call: OpenAICall) -> None:

@@ -44,7 +44,8 @@ class TritonCall:
         self.answer = InferAnswer(prompted=prompted)
         self.key = (str(given.get("request_id") or ""), str(given.get("model_name", "")))
         self.awaits_final = bool(given.get("enable_empty_final_response"))
-        self.responses = 0
+        self.last_heard: float | None = None
+        self.arrived = False
 
 
 @guarded
@@ -73,7 +74,8 @@ def take(call: TritonCall | None, result: Any, *, streamed: bool = False) -> Non
     """Take one response in; the first that carries output stamps the time to first token of a stream."""
     if call is None:
         return
-    call.responses += 1
+    if not call.arrived:
+        call.last_heard = call.inference.elapsed()
     response = result.get_response()
     model, version = _field(response, "model_name"), _field(response, "model_version")
     if model:
@@ -85,11 +87,18 @@ def take(call: TritonCall | None, result: Any, *, streamed: bool = False) -> Non
 
 
 @guarded
+def arrive(call: TritonCall | None) -> None:
+    """Note that the response is there, which the application fetches when it likes."""
+    if call is not None:
+        call.last_heard, call.arrived = call.inference.elapsed(), True
+
+
+@guarded
 def end(call: TritonCall | None, *, cancelled: bool = False) -> None:
-    """End as well as it went, or because nobody waits any more."""
+    """End as well as it went, or because nobody waits any more: it lasted until its last response."""
     if call is not None:
         call.inference.set(**call.answer.fields(whole=not cancelled))
-        call.inference.end(cancelled=cancelled)
+        call.inference.end(cancelled=cancelled, after=call.last_heard)
 
 
 @guarded
@@ -97,7 +106,7 @@ def fail(call: TritonCall | None, error: BaseException) -> None:
     """End with what the client raised or handed over."""
     if call is not None:
         call.inference.set(**call.answer.fields(whole=False))
-        end_with(call.inference, error)
+        end_with(call.inference, error, after=call.last_heard if call.arrived else None)
 
 
 def finish(call: TritonCall | None, result: Any, error: BaseException | None) -> None:

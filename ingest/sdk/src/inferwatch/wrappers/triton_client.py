@@ -11,7 +11,7 @@ from inferwatch.mirror import Mirror
 from inferwatch.wrappers.errors import UnknownClientError
 from inferwatch.wrappers.guard import guarded
 from inferwatch.wrappers.patching import loaded_class, patch, unwrap
-from inferwatch.wrappers.triton_call import Arguments, TritonCall, begin, end, fail, finish
+from inferwatch.wrappers.triton_call import Arguments, TritonCall, arrive, begin, end, fail, finish
 from inferwatch.wrappers.triton_stream import async_stream_methods, stream_methods
 
 C = TypeVar("C")
@@ -161,6 +161,8 @@ def _watch_request(request: Any, call: TritonCall | None) -> None:
         return result
 
     patch(request, {"get_result": get_result})
+    # The response came when its greenlet ended; the application may fetch it much later.
+    request._greenlet.link(lambda _: arrive(call))
     weakref.finalize(request, end, call, cancelled=True).atexit = False
 
 

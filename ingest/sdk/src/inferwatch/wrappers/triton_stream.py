@@ -105,7 +105,7 @@ class OpenRequests:
 
 def _end_unsaid(call: TritonCall, *, cancelled: bool = False) -> None:
     """End a request whose end nobody said; one that nothing came for was not answered."""
-    end(call, cancelled=cancelled or call.responses == 0)
+    end(call, cancelled=cancelled or call.last_heard is None)
 
 
 def _is_final(response: Any) -> bool:
