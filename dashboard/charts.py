@@ -121,7 +121,7 @@ def timeline(spans: pd.DataFrame, marks: pd.DataFrame, start: datetime, end: dat
         sort=rows,
         axis=alt.Axis(domain=False, ticks=False, labelLimit=260, grid=True, gridOpacity=0.25),
     )
-    domain = alt.Scale(domain=[_millis(start), _millis(end)])
+    domain = between(start, end)
     bars = (
         alt.Chart(spans)
         .mark_bar(height=12, opacity=0.85, cornerRadius=2, clip=True)
@@ -174,5 +174,6 @@ def step_words(step: timedelta) -> str:
     return f"{step.seconds} s" if step < timedelta(minutes=1) else words(step)
 
 
-def _millis(moment: datetime) -> float:
-    return moment.timestamp() * 1e3
+def between(start: datetime, end: datetime) -> alt.Scale:
+    """Return the scale of an axis of times that shows all of a range."""
+    return alt.Scale(domain=[start.timestamp() * 1e3, end.timestamp() * 1e3])

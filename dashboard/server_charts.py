@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -10,7 +10,7 @@ import altair as alt
 import pandas as pd
 
 from dashboard import palette
-from dashboard.charts import AXIS, HEIGHT, colour, step_words, time_axis, when
+from dashboard.charts import AXIS, HEIGHT, between, colour, step_words, time_axis, when
 from storage.queries import LoadPoint
 
 PARTS: Final = {
@@ -49,11 +49,12 @@ def pending(points: Sequence[LoadPoint]) -> alt.Chart:
     frame = pd.DataFrame([(point.at, point.load.pending) for point in points], columns=["at", "pending"])
     frame["pending"] = frame["pending"].astype(float)
     axis = alt.Axis(format="~s", **AXIS)
+    shown = between(points[0].at, points[-1].at)
     chart: alt.Chart = (
         alt.Chart(frame, height=HEIGHT)
         .mark_line(strokeWidth=2, color=palette.PENDING["pending"], point=alt.OverlayMarkDef(size=14), clip=True)
         .encode(
-            x=time_axis("at"),
+            x=time_axis("at", shown),
             y=alt.Y("pending:Q", title="requests that wait", scale=alt.Scale(zero=True), axis=axis),
             tooltip=[when(), alt.Tooltip("pending:Q", format=",.3~g")],
         )
@@ -61,8 +62,9 @@ def pending(points: Sequence[LoadPoint]) -> alt.Chart:
     return chart
 
 
-def _stacked(columns: Iterable[Column], colours: Mapping[str, str], title: str, step: timedelta) -> alt.Chart:
+def _stacked(columns: Sequence[Column], colours: Mapping[str, str], title: str, step: timedelta) -> alt.Chart:
     """Return an area a step wide for each column: also one that stands alone is seen."""
+    shown = between(columns[0][0], columns[-1][0] + step)
     rows = []
     for at, parts in columns:
         bottom = 0.0
@@ -75,7 +77,7 @@ def _stacked(columns: Iterable[Column], colours: Mapping[str, str], title: str, 
         alt.Chart(frame, height=HEIGHT)
         .mark_rect()
         .encode(
-            x=time_axis("at"),
+            x=time_axis("at", shown),
             x2="until:T",
             y=alt.Y("bottom:Q", title=title, axis=axis, scale=alt.Scale(zero=True, nice=True)),
             y2="top:Q",

@@ -37,6 +37,11 @@ from storage.queries import (
 LEAST_STEP: Final = timedelta(seconds=15)
 """Servers are asked every ten seconds: shorter steps would be empty every other time."""
 
+_TIMES: Final = (
+    "Of an average request that succeeded. A decoupled model that answers from threads of its own is computed, as Triton "
+    "sees it, only until it has taken the request over."
+)
+
 Name = tuple[str, str]
 """Environment and model."""
 
@@ -89,9 +94,8 @@ def load(reader: Reader, scope: Scope, now: datetime, name: Name | None = None) 
 def render(snapshot: Snapshot, scope: Scope, prices: EnergyPrices) -> None:
     """Draw the page."""
     ago = fmt.words(scope.window.length)
-    st.caption(
-        f"Updated {fmt.clock(snapshot.now, snapshot.now, scope.zone)} · Triton's own figures, of all its requests"
-    )
+    updated = fmt.clock(snapshot.now, snapshot.now, scope.zone)
+    st.caption(f"Updated {updated} · Triton's own figures, of all its requests, mirrored or not")
     if snapshot.chosen is None:
         st.info(silence(scope), icon=":material/dns:")
     else:
@@ -138,7 +142,7 @@ def _model(snapshot: Snapshot, chosen: ServedModel, step: timedelta, ago: str) -
     )
     title.markdown(f"#### {plain(chosen.model)} :{colour}-badge[{found.headline}]\n{plain(found.because)}")
     with st.container(border=True):
-        st.markdown("**Time of a request: queue and compute**")
+        st.markdown("**Time of a request: queue and compute**", help=_TIMES)
         if chosen.load.queue is None:
             st.caption(found.because)
         else:
