@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard import formatting as fmt
 from dashboard import palette
 from dashboard.views.alert_list import plain
+from dashboard.views.tensors import with_quantiles
 from inferwatch.events import Message, Part
 from storage.queries import Inference
 
@@ -37,7 +38,7 @@ def render(one: Inference, now: datetime, zone: tzinfo) -> None:
             _facts("Personal data", pii(one))
             _facts("Attributes", dict(one.attributes))
             _json("Parameters", one.parameters)
-            _json("Tensors", one.tensors)
+            _json("Tensors", with_quantiles(one.tensors))
 
 
 def where(one: Inference) -> dict[str, str]:

@@ -38,8 +38,8 @@ LEAST_STEP: Final = timedelta(seconds=15)
 """Servers are asked every ten seconds: shorter steps would be empty every other time."""
 
 _TIMES: Final = (
-    "Of an average request that succeeded. A decoupled model that answers from threads of its own is computed, as Triton "
-    "sees it, only until it has taken the request over."
+    "Of an average request that succeeded. A decoupled model that answers from threads of its own is computed, as "
+    "Triton sees it, only until it has taken the request over."
 )
 
 Name = tuple[str, str]

@@ -9,7 +9,7 @@ from typing import Literal
 from ingest.sidecar.grpc_messages import GrpcMessage
 from ingest.sidecar.tap import Outcome
 
-Kind = Literal["infer", "generate", "chat", "completion", "model_infer", "model_stream_infer"]
+Kind = Literal["infer", "generate", "chat", "completion", "embedding", "model_infer", "model_stream_infer"]
 """Which protocol the bytes speak; the last two are gRPC methods."""
 
 

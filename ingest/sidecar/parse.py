@@ -26,6 +26,7 @@ _PARSERS: Final[dict[Kind, Callable[[Exchange], dict[str, Any]]]] = {
     "generate": parse_generate,
     "chat": parse_openai,
     "completion": parse_openai,
+    "embedding": parse_openai,
     "model_infer": parse_grpc,
     "model_stream_infer": parse_grpc,
 }

@@ -1,4 +1,4 @@
-"""The OpenAI-compatible routes: chat and text completions, streamed or not."""
+"""The OpenAI-compatible routes: chat and text completions, streamed or not, and embeddings."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ from ingest.sidecar.content import (
     response_pieces,
     server_sent_events,
 )
-from ingest.sidecar.exchange import Exchange
+from ingest.sidecar.exchange import Exchange, Kind
 
-_NOT_PARAMETERS: Final = ("model", "messages", "prompt", "stream", "user")
+_NOT_PARAMETERS: Final = ("model", "messages", "prompt", "input", "stream", "user")
+_OPERATIONS: Final[dict[Kind, str]] = {"chat": "chat", "completion": "text_completion", "embedding": "embeddings"}
 _END: Final = "[DONE]"
 
 
 def parse_openai(exchange: Exchange) -> dict[str, Any]:
-    """Return event fields of an exchange of kind `chat` or `completion`. Raises `ContentError` where it is not JSON."""
+    """Return event fields of an exchange of these kinds. Raises `ContentError` where it is not JSON."""
     request = json_object(join(request_pieces(exchange)), request_is_whole(exchange), "request")
     answer = _Answer()
     for at, response in _responses(exchange):
         answer.add(at - exchange.started, response)
     given = request or {}
     fields: dict[str, Any] = {
-        "operation": "chat" if exchange.route.kind == "chat" else "text_completion",
+        "operation": _OPERATIONS[exchange.route.kind],
         "request_model": str(given.get("model", "")),
         "input_messages": _input_messages(given),
         "parameters": {name: value for name, value in given.items() if _is_parameter(name, value)},
@@ -40,10 +41,14 @@ def parse_openai(exchange: Exchange) -> dict[str, Any]:
     }
     if not is_event_stream(exchange):
         fields.pop("time_to_first_token", None)
+    if exchange.route.kind == "embedding":
+        fields["output_messages"] = ()
+        if fields.get("input_tokens") is not None:
+            fields["output_tokens"] = 0
     if isinstance(given.get("user"), str):
         fields["user"] = given["user"]
     unanswered = exchange.code.startswith("2") and exchange.outcome == "complete" and not answer.seen
-    fields["content_unavailable"] = request is None or unanswered
+    fields["content_unavailable"] = request is None or unanswered or _is_of_tokens(given.get("input"))
     return fields
 
 
@@ -148,10 +153,16 @@ def error_of(error: object) -> tuple[str | None, str]:
 
 
 def _input_messages(request: Mapping[str, Any]) -> tuple[Message, ...]:
-    if "prompt" in request:
-        prompts = request["prompt"] if isinstance(request["prompt"], list) else [request["prompt"]]
+    given = request.get("prompt", request.get("input"))
+    if given is not None:
+        prompts = given if isinstance(given, list) else [given]
         return tuple(text_message("user", prompt) for prompt in prompts if isinstance(prompt, str))
     return tuple(chat_message(message) for message in request.get("messages") or () if isinstance(message, dict))
+
+
+def _is_of_tokens(given: object) -> bool:
+    """Whether the input of an embedding is numbers of tokens instead of text."""
+    return isinstance(given, list) and any(not isinstance(item, str) for item in given)
 
 
 def _is_parameter(name: str, value: object) -> bool:

@@ -9,7 +9,11 @@ from urllib.parse import unquote
 from ingest.sidecar.exchange import Kind, Route
 
 _TRITON: Final = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/(infer|generate|generate_stream)")
-_OPENAI: Final[dict[str, Kind]] = {"/v1/chat/completions": "chat", "/v1/completions": "completion"}
+_OPENAI: Final[dict[str, Kind]] = {
+    "/v1/chat/completions": "chat",
+    "/v1/completions": "completion",
+    "/v1/embeddings": "embedding",
+}
 _GRPC: Final[dict[str, Route]] = {
     "/inference.GRPCInferenceService/ModelInfer": Route("model_infer"),
     "/inference.GRPCInferenceService/ModelStreamInfer": Route("model_stream_infer", streamed=True),

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.tensor_sketch import sketch_of
 from inferwatch.events import TensorSummary
 from ingest.errors import ContentError
 
@@ -97,7 +98,7 @@ def from_values(name: str, datatype: str, shape: Sequence[int], data: object) ->
 
 
 def summarise(tensor: Tensor) -> TensorSummary:
-    """Return shape and moments; the moments are over finite values, `deviation` is that of the population.
+    """Return shape, moments and a sketch, over finite values; `deviation` is that of the population.
 
     A single number has none: they would be the number itself, which is content.
     """
@@ -117,6 +118,7 @@ def summarise(tensor: Tensor) -> TensorSummary:
         minimum=float(finite.min()),
         maximum=float(finite.max()),
         nan_share=nan_share,
+        sketch=sketch_of(finite),
     )
 
 

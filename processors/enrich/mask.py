@@ -161,6 +161,8 @@ class Masker:
         for one in plain:
             for name in _MOMENTS & one.keys():
                 one[name] = self._tree.number(one[name], "tensors", Hits())
+            # Counts by bucket; a sender that means no harm does not put a card number there.
+            one.pop("sketch", None)
         return plain
 
     def _tensor_names(self, tensors: tuple[TensorSummary, ...]) -> list[TensorSummary]:
@@ -183,7 +185,7 @@ def keyed_hash(who: str | None, secret: bytes) -> str:
 def _nothing_of_one(tensor: TensorSummary) -> dict[str, None]:
     """The moments of a single number are the number: that is content, and no summary of it."""
     count = math.prod(tensor.shape) if tensor.count is None else tensor.count
-    return {} if count > 1 else dict.fromkeys(_MOMENTS)
+    return {} if count > 1 else dict.fromkeys((*_MOMENTS, "sketch"))
 
 
 def _either(first: list[str], second: list[str]) -> list[str]:

@@ -365,6 +365,26 @@ def test_text_completion() -> None:
     assert event.operation == "text_completion"
 
 
+def test_embeddings() -> None:
+    response = {
+        "object": "list",
+        "model": "minilm",
+        "data": [{"object": "embedding", "index": 0, "embedding": [0.25, -0.5]}],
+        "usage": {"prompt_tokens": 4, "total_tokens": 4},
+    }
+    asked = {"model": "embedder", "input": ["Hi", "there"], "encoding_format": "float"}
+    event = parse(exchange("/v1/embeddings", asked, response), DEFAULTS)
+    assert texts(event) == [("user", "Hi"), ("user", "there")]
+    assert (event.operation, event.request_model, event.response_model) == ("embeddings", "embedder", "minilm")
+    assert (event.input_tokens, event.output_tokens, event.token_source) == (4, 0, "reported")
+    assert (event.parameters, event.output_messages, event.embedding) == ({"encoding_format": "float"}, (), None)
+
+
+def test_an_embedding_of_token_numbers_has_no_text_to_show() -> None:
+    event = parse(exchange("/v1/embeddings", {"model": "m", "input": [[1, 2], [3]]}, {"data": []}), DEFAULTS)
+    assert (event.input_messages, event.content_unavailable) == ((), True)
+
+
 @pytest.mark.parametrize(
     ("method", "target"),
     [

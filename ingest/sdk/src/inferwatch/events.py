@@ -39,7 +39,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
 class TensorSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A tensor of a model that is not a language model: its shape and a numeric summary, never its content.
 
-    The moments, and `sketch`, are of finite values; `sketch` counts values by bucket, see `ingest.tensor_sketch`.
+    The moments are of finite values, and so is `sketch`, which counts them by bucket as the platform's
+    `detectors.tensor_sketch` does.
     """
 
     name: str
