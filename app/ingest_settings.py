@@ -35,6 +35,7 @@ def collector(env: Environment, kafka: KafkaSettings, host: str) -> CollectorSet
             "COLLECTOR_IN_FLIGHT_BYTES", max(default.in_flight_bytes, 2 * body), 2 * body, 1 << 40
         ),
         ack_seconds=env.seconds("COLLECTOR_ACK_SECONDS", default.ack_seconds),
+        session_seconds=kafka.session_seconds,
         join_seconds=env.seconds("CLOUDEVENTS_JOIN_SECONDS", default.join_seconds),
     )
 

@@ -19,6 +19,7 @@ RETENTION_MS: Final = {
     topics.INFERENCES: 24 * _HOUR,  # holds unmasked text
     topics.FEEDBACK: 7 * _DAY,
     topics.TELEMETRY: 3 * _DAY,
+    topics.CLOUDEVENT_HALVES: _HOUR,  # of unmasked text, until it is joined
     topics.MEASUREMENTS: 3 * _DAY,
     topics.EMBEDDINGS: 3 * _DAY,
     topics.DETECTIONS: 30 * _DAY,

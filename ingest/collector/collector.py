@@ -14,6 +14,7 @@ from aiohttp import web
 from inferwatch.clock import Clock, SystemClock
 from ingest.api_keys.ring import KeyRing
 from ingest.collector.admission import InFlight, Rates
+from ingest.collector.cloudevents.joiner import Joiner
 from ingest.collector.desk import Desk
 from ingest.collector.http_api import HttpApi
 from ingest.collector.intake import Intake
@@ -51,6 +52,7 @@ class Collector:
         self._outlet: KafkaOutlet | None = None
         self._http: web.AppRunner | None = None
         self._grpc: GrpcServer | None = None
+        self._joiner: tuple[Joiner, asyncio.Task[None]] | None = None
 
     async def start(self) -> Ports:
         """Listen on both ports.
@@ -84,13 +86,20 @@ class Collector:
         except BaseException:
             await self.stop()
             raise
+        joiner = Joiner(settings, outlet, self.counters, self._clock)
+        self._joiner = (joiner, asyncio.create_task(joiner.run()))
+        self._joiner[1].add_done_callback(self._joiner_ended)
         return self.ports
 
     async def stop(self) -> None:
-        """Stop in this order: accept no more, let running requests finish, send what is queued."""
+        """Stop in this order: accept no more, let running requests finish, end the joiner, send what is queued."""
         http = () if self._http is None else (self._http.cleanup(),)
         grpc = () if self._grpc is None else (self._grpc.stop(self._settings.drain_seconds),)
         await asyncio.gather(*http, *grpc)
+        if self._joiner is not None:
+            joiner, task = self._joiner
+            joiner.stop()
+            await asyncio.wait((task,))
         if self._outlet is not None:
             await self._outlet.close(self._settings.drain_seconds)
 
@@ -122,6 +131,12 @@ class Collector:
 
     async def _ready(self) -> bool:
         return self._outlet is not None and await self._outlet.reachable(_PROBE_SECONDS)
+
+    def _joiner_ended(self, task: asyncio.Task[None]) -> None:
+        """An error of the joiner's own ends the collector: nobody else would notice that halves wait for ever."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self.failed.done():
+            self.failed.set_exception(error)
 
     def _outlet_failed(self, reason: str) -> None:
         if not self.failed.done():

@@ -42,6 +42,7 @@ class CollectorSettings:
             finds out what became of the first attempt.
         remembered_requests: finished requests whose Idempotency-Key is recognised.
         join_seconds: longest that half an inference waits for its other half.
+        session_seconds: how long a collector that was killed keeps halves from the others.
         join_bytes: bytes of such halves held in memory; beyond, the oldest wait no longer.
         drain_seconds: longest that running requests may take after a stop.
     """
@@ -65,6 +66,7 @@ class CollectorSettings:
     delivery_seconds: float = 60.0
     remembered_requests: int = 10_000
     join_seconds: float = 60.0
+    session_seconds: float = 10.0
     join_bytes: int = 64 << 20
     drain_seconds: float = 10.0
 
@@ -78,7 +80,14 @@ class CollectorSettings:
         for name in ("requests_per_second", "bytes_per_second"):
             if getattr(self, name) < 0:
                 raise SettingError(name, getattr(self, name), "a number of at least 0")
-        for name in ("body_seconds", "ack_seconds", "delivery_seconds", "join_seconds", "drain_seconds"):
+        for name in (
+            "body_seconds",
+            "ack_seconds",
+            "delivery_seconds",
+            "join_seconds",
+            "session_seconds",
+            "drain_seconds",
+        ):
             if getattr(self, name) <= 0:
                 raise SettingError(name, getattr(self, name), "seconds, more than 0")
         if self.in_flight_bytes < 2 * self.max_body_bytes:

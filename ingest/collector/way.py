@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from ingest.collector.answers import Answer, refusal
 from ingest.collector.batch import Batch
@@ -18,6 +19,10 @@ def _as_json(error: Refused, _media_type: str) -> Answer:
 
 def _json(_media_type: str) -> str:
     return JSON
+
+
+ANY: Final = "*/*"
+"""Stands for every content type: in CloudEvents' binary mode it is that of the data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +45,4 @@ class Way:
 
     def takes(self, media_type: str) -> bool:
         """Whether a content type is understood."""
-        return media_type in self.media_types
+        return media_type in self.media_types or ANY in self.media_types

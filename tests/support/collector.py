@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
+from app.local.ports import free_ports
+from app.local.probes import http_ok
 from ingest.collector.collector import Collector
 from ingest.collector.settings import CollectorSettings
+from tests.support.waiting import DEADLINE, wait_for
+from tests.support.workers import ROOT
 
 
 @dataclass
@@ -69,6 +78,66 @@ async def running_collector(bootstrap: str, **changes: Any) -> AsyncIterator[Cli
     ):
         scheme = "http" if settings.tls is None else "https"
         yield Client(f"{scheme}://{settings.host}:{collector.ports.http}", session, collector)
+
+
+@dataclass
+class CollectorProcess:
+    """`inferwatch collector` as a process, which a test may kill and start again on the same ports."""
+
+    bootstrap: str
+    log: Path
+    variables: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        self.http, self.grpc = free_ports(2)
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.http}"
+
+    def start(self) -> None:
+        """Start and wait until it is ready."""
+        env = {
+            **os.environ,
+            "INFERWATCH_KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
+            "INFERWATCH_COLLECTOR_PORT": str(self.http),
+            "INFERWATCH_COLLECTOR_GRPC_PORT": str(self.grpc),
+            **self.variables,
+        }
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "app.cli", "collector"],
+                cwd=ROOT,
+                env=env,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        wait_for(self._ready, f"the collector to be ready; its log: {self.log}")
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal, wait for the end, return the exit status."""
+        assert self.process is not None, "not started"
+        self.process.send_signal(number)
+        return self.process.wait(DEADLINE)
+
+    def _ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log.read_text(errors="replace")[-3000:]
+        return http_ok(f"{self.base}/readyz")
+
+
+@contextmanager
+def collector_process(bootstrap: str, log: Path, **variables: str) -> Iterator[CollectorProcess]:
+    """A collector that is stopped at the end, and must then end by itself with status 0."""
+    running = CollectorProcess(bootstrap, log, variables)
+    try:
+        running.start()
+        yield running
+        assert running.end(signal.SIGTERM) == 0, log.read_text(errors="replace")[-3000:]
+    finally:
+        if running.process is not None and running.process.poll() is None:
+            running.end(signal.SIGKILL)
 
 
 def messages_of(bootstrap: str, topic: str) -> Iterator[KafkaMessage]:

@@ -4,17 +4,15 @@ import gzip
 import ssl
 import time
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 import trustme
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
 from inferwatch import topics
 from ingest.api_keys import create
@@ -50,11 +48,21 @@ def stored(bootstrap: str, request: ExportTraceServiceRequest) -> list[str]:
 MODELS = ["embedded", "plain", "refused", "streamed", "tool-answer", "tool-call"]
 
 
-def stub(client: Client, credentials: grpc.ChannelCredentials | None = None) -> TraceServiceStub:
+def exporting(client: Client, credentials: grpc.ChannelCredentials | None = None, signal: str = "trace") -> Any:
+    """Return OTLP's `Export` as a call that takes and gives messages or, of messages that are none, bytes."""
     address = f"localhost:{client.collector.ports.grpc}"
-    if credentials is None:
-        return TraceServiceStub(grpc.aio.insecure_channel(address, options=[("grpc.max_send_message_length", -1)]))
-    return TraceServiceStub(grpc.aio.secure_channel(address, credentials))
+    options = [("grpc.max_send_message_length", -1)]
+    channel = (
+        grpc.aio.insecure_channel(address, options=options)
+        if credentials is None
+        else grpc.aio.secure_channel(address, credentials)
+    )
+    service = {"trace": "trace.v1.TraceService", "logs": "logs.v1.LogsService"}[signal]
+    return channel.unary_unary(
+        f"/opentelemetry.proto.collector.{service}/Export",
+        request_serializer=lambda sent: sent if isinstance(sent, bytes) else sent.SerializeToString(),
+        response_deserializer=ExportTraceServiceResponse.FromString,
+    )
 
 
 async def test_spans_over_http_are_in_kafka_and_a_repeated_export_adds_nothing(bootstrap: str) -> None:
@@ -75,9 +83,8 @@ async def test_spans_over_http_are_in_kafka_and_a_repeated_export_adds_nothing(b
 async def test_spans_over_grpc_are_in_kafka(bootstrap: str) -> None:
     request = fresh()
     async with running_collector(bootstrap) as client:
-        answer = await stub(client).Export(request, compression=grpc.Compression.Gzip)
-        logs = LogsServiceStub(grpc.aio.insecure_channel(f"localhost:{client.collector.ports.grpc}"))
-        await logs.Export(ExportLogsServiceRequest.FromString(payloads.logs("openai-v2-2.4b0")))
+        answer = await exporting(client)(request, compression=grpc.Compression.Gzip)
+        await exporting(client, signal="logs")(payloads.logs("openai-v2-2.4b0"))
         assert client.collector.counters["inferwatch_collector_otlp_ignored_total"] == 16
     assert not answer.HasField("partial_success")
     assert stored(bootstrap, request) == MODELS
@@ -116,13 +123,10 @@ async def test_grpc_asks_for_keys_too_and_says_what_is_wrong(bootstrap: str, tmp
     request = fresh()
     async with running_collector(bootstrap, api_keys=tmp_path / "keys.json") as client:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await stub(client).Export(request)
-        await stub(client).Export(request, metadata=(("authorization", f"Bearer {text}"),))
-        malformed = grpc.aio.insecure_channel(f"localhost:{client.collector.ports.grpc}").unary_unary(
-            "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-        )
+            await exporting(client)(request)
+        await exporting(client)(request, metadata=(("authorization", f"Bearer {text}"),))
         with pytest.raises(grpc.aio.AioRpcError) as invalid:
-            await malformed(b"\xff\xff", metadata=(("x-api-key", text),))
+            await exporting(client)(b"\xff\xff", metadata=(("x-api-key", text),))
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
     assert invalid.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert stored(bootstrap, request) == MODELS
@@ -133,17 +137,17 @@ async def test_a_compressed_message_that_grows_too_large_is_refused(bootstrap: s
     request.resource_spans[0].scope_spans[0].spans[0].name = "x" * (4 << 20)
     async with running_collector(bootstrap, max_body_bytes=1 << 20) as client:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await stub(client).Export(request, compression=grpc.Compression.Gzip)
+            await exporting(client)(request, compression=grpc.Compression.Gzip)
         assert client.collector.counters["inferwatch_collector_body_bytes_total"] == 0
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 async def test_a_limited_key_is_told_by_grpc_when_to_come_again(bootstrap: str) -> None:
     async with running_collector(bootstrap, requests_per_second=1) as client:
-        await stub(client).Export(fresh())
-        await stub(client).Export(fresh())
+        await exporting(client)(fresh())
+        await exporting(client)(fresh())
         with pytest.raises(grpc.aio.AioRpcError) as limited:
-            await stub(client).Export(fresh())
+            await exporting(client)(fresh())
     assert limited.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     details = dict(limited.value.trailing_metadata() or ())["grpc-status-details-bin"]
     assert b"google.rpc.RetryInfo" in bytes(details)
@@ -161,5 +165,5 @@ async def test_both_ports_speak_tls(bootstrap: str, tmp_path: Path) -> None:
         async with client.session.get(f"{client.base}/healthz", ssl=trusted) as response:
             assert response.status == 200
         credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes())
-        await stub(client, credentials).Export(request)
+        await exporting(client, credentials)(request)
     assert stored(bootstrap, request) == MODELS

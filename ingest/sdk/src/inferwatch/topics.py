@@ -13,6 +13,9 @@ FEEDBACK: Final = "inferwatch.feedback"
 TELEMETRY: Final = "inferwatch.telemetry"
 """What mirrors say they lost and what model servers say of themselves, keyed by environment and model."""
 
+CLOUDEVENT_HALVES: Final = "inferwatch.cloudevent-halves"
+"""Requests and responses that wait for each other in the collector, keyed by what they share. Holds unmasked text."""
+
 MEASUREMENTS: Final = "inferwatch.measurements"
 """Numbers only, from enrich to detect, keyed by environment and model."""
 
@@ -31,4 +34,15 @@ RETRAINING: Final = "inferwatch.retraining"
 DEAD_LETTERS: Final = "inferwatch.dead-letters"
 """What could not be processed: the original bytes, with the reason and the place in headers."""
 
-ALL: Final = (INFERENCES, FEEDBACK, TELEMETRY, MEASUREMENTS, EMBEDDINGS, DETECTIONS, ALERTS, RETRAINING, DEAD_LETTERS)
+ALL: Final = (
+    INFERENCES,
+    FEEDBACK,
+    TELEMETRY,
+    CLOUDEVENT_HALVES,
+    MEASUREMENTS,
+    EMBEDDINGS,
+    DETECTIONS,
+    ALERTS,
+    RETRAINING,
+    DEAD_LETTERS,
+)
