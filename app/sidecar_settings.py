@@ -10,6 +10,8 @@ from ingest.sidecar.tls import ClientTls, ServerTls
 from processors.settings import KafkaSettings
 
 _HELD_BYTES = 64 << 20
+_DELIVERY_SECONDS = 300.0
+"""A broker that is started anew within this time loses nothing, as far as memory reaches."""
 
 
 def sidecar(env: Environment, kafka: KafkaSettings, host: str, triton_http: str, triton_grpc: str) -> SidecarSettings:
@@ -49,6 +51,7 @@ def _mirror(env: Environment, kafka: KafkaSettings) -> MirrorSettings:
         source="sidecar",
         text_sample=env.share("TEXT_SAMPLE", 1.0),
         max_bytes=_HELD_BYTES,
+        delivery_timeout=_DELIVERY_SECONDS,
         kafka=dict(kafka.security),
     )
 

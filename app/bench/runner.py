@@ -55,6 +55,11 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
         "app.bench.sidecar",
         {"rate": "Calls a second while latency is measured; 500 unless told.", "rounds": "Rounds; 5 unless told."},
     ),
+    "outage": Benchmark(
+        "what clients notice of a sidecar whose Kafka is gone, what it holds and what is lost",
+        "app.bench.outage",
+        {"rate": "Calls a second; 500 unless told.", "seconds": "With Kafka, without, and with again; 60 unless told."},
+    ),
     "pressure": Benchmark(
         "the memory of an enrich worker whose store is away while traffic goes on",
         "app.bench.pressure",
