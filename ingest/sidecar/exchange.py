@@ -26,18 +26,22 @@ class Route:
 class Capture:
     """The first bytes of one direction, in the pieces in which they came, each with its time.
 
-    `size` counts everything that passed, `captured` what was kept, `last` is when anything passed last, `codings` how
-    parts that are compressed messages are.
+    `size` counts everything that passed, `captured` what was kept, `codings` how parts that are compressed messages are.
+    Of all pieces, also those that were not kept: `pieces` is their number, `first` and `last` are their times, and
+    `longest_gap` is the longest time between two.
     """
 
-    __slots__ = ("captured", "codings", "last", "most", "parts", "size")
+    __slots__ = ("captured", "codings", "first", "last", "longest_gap", "most", "parts", "pieces", "size")
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.parts: list[tuple[float, bytes]] = []
         self.captured = 0
         self.size = 0
+        self.pieces = 0
+        self.first: float | None = None
         self.last: float | None = None
+        self.longest_gap = 0.0
         self.codings: dict[int, str] = {}
 
     def add_message(self, at: float, message: GrpcMessage, coding: str) -> None:
@@ -51,6 +55,11 @@ class Capture:
     def add(self, at: float, data: bytes | memoryview) -> None:
         """See a piece; keep what fits."""
         self.size += len(data)
+        self.pieces += 1
+        if self.last is None:
+            self.first = at
+        elif at - self.last > self.longest_gap:
+            self.longest_gap = at - self.last
         self.last = at
         room = self.most - self.captured
         if room > 0 and len(data):

@@ -41,6 +41,15 @@ _HEADERS: Final = {
 }
 _MESSAGE_CHARACTERS: Final = 1_000
 
+TIME_TO_FIRST_BYTE: Final = "inferwatch.response.time_to_first_byte"
+"""Attribute: seconds from the first byte of the request to the first of the response's body or first message."""
+CHUNKS: Final = "inferwatch.response.chunks"
+"""Attribute of streamed responses: in how many pieces the network, or gRPC, brought them."""
+LONGEST_GAP: Final = "inferwatch.response.longest_gap"
+"""Attribute of streamed responses: the longest time in seconds between two pieces."""
+CUT: Final = "inferwatch.capture.cut"
+"""Attribute: which of `request` and `response` were longer than what is kept of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
@@ -96,9 +105,7 @@ def _event(exchange: Exchange, defaults: Defaults, fields: dict[str, Any]) -> In
         **{field: exchange.headers[name] for field, name in _HEADERS.items() if exchange.headers.get(name)},
         **trace_fields(exchange.headers.get("traceparent")),
     }
-    if not exchange.request.whole or not exchange.response.whole:
-        cut = [name for name in ("request", "response") if not getattr(exchange, name).whole]
-        everything["attributes"] = {"inferwatch.capture.cut": ",".join(cut)}
+    everything["attributes"] = _passage(exchange, streamed=bool(everything["stream"]))
     event = InferenceEvent(
         event_id=exchange.event_id,
         started_at=exchange.started_at,
@@ -113,6 +120,18 @@ def _event(exchange: Exchange, defaults: Defaults, fields: dict[str, Any]) -> In
         raise ContentError("event", error.reason) from error
     except RecursionError as error:
         raise ContentError("event", "nested too deeply") from error
+
+
+def _passage(exchange: Exchange, *, streamed: bool) -> dict[str, str]:
+    """Return how the response came, times in seconds, and what of the exchange is not here."""
+    response = exchange.response
+    told: dict[str, str] = {}
+    if response.first is not None:
+        told[TIME_TO_FIRST_BYTE] = f"{response.first - exchange.started:.6f}"
+        if streamed:
+            told |= {CHUNKS: str(response.pieces), LONGEST_GAP: f"{response.longest_gap:.6f}"}
+    cut = [name for name in ("request", "response") if not getattr(exchange, name).whole]
+    return {**told, CUT: ",".join(cut)} if cut else told
 
 
 def _outcome(exchange: Exchange) -> dict[str, Any]:
