@@ -33,6 +33,8 @@ _PORTS: Final = {
     "SIDECAR_GRPC_PORT": 9001,
     "SIDECAR_ADMIN_PORT": 9002,
     "SCRAPER_PORT": 9003,
+    "COLLECTOR_PORT": 4318,
+    "COLLECTOR_GRPC_PORT": 4317,
     "DASHBOARD_PORT": 8501,
     "SLACK_PORT": 8502,
     "ENRICH_PORT": 9101,
@@ -86,6 +88,9 @@ def configure(
         "INFERWATCH_TRITON_METRICS": address["TRITON_METRICS_PORT"],
         "INFERWATCH_EMBEDDER": address["TRITON_GRPC_PORT"],
         "INFERWATCH_DASHBOARD_URL": f"http://{address['DASHBOARD_PORT']}",
+        # All of this is on loopback, where probes speak plain HTTP.
+        "INFERWATCH_COLLECTOR_TLS_CERT": "",
+        "INFERWATCH_COLLECTOR_TLS_KEY": "",
         **{f"INFERWATCH_{name}": str(port) for name, port in ports.items()},
     }
     if local_slack:
@@ -121,7 +126,7 @@ class Stack:
         self._supervisor.wait_ready("broker")
         self._settings = self._with_broker_address()
         ensure_topics(self._settings.loaded.kafka)
-        self._say("Starting workers, sidecar, scraper and dashboard")
+        self._say("Starting workers, sidecar, scraper, collector and dashboard")
         if self._settings.slack_receiver:
             self._start("slack-receiver", answers_http(f"{self._settings.slack_page}/healthz"))
         for role in ROLES:
@@ -134,6 +139,9 @@ class Stack:
         # Alive, not ready: it is ready once it has heard Triton, for which nobody has to wait.
         scraper = self._settings.ports["SCRAPER_PORT"]
         self._start("scraper", answers_http(f"http://127.0.0.1:{scraper}/healthz"), tier=2)
+        collector = self._settings.ports["COLLECTOR_PORT"]
+        # Running requests may finish first, and only then is what was taken flushed.
+        self._start("collector", answers_http(f"http://127.0.0.1:{collector}/readyz"), tier=2, stop_seconds=25.0)
         self._start("dashboard", answers_http(f"{self._settings.dashboard_page}/_stcore/health"), tier=2)
         for name in self._supervisor.pids():
             self._supervisor.wait_ready(name)

@@ -48,6 +48,7 @@ def test_the_services_are_those_of_inferwatch_up() -> None:
         *(f"worker-{role}" for role in ROLES),
         "sidecar",
         "scraper",
+        "collector",
         "dashboard",
     }
 
