@@ -21,9 +21,14 @@ from playwright.sync_api import expect
 
 from dashboard.config import DashboardSettings
 from dashboard.run import HEALTH, command, url
+from detectors.pii.scanner import Scanner
+from inferwatch import ServerSample
 from inferwatch.clock import SystemClock
+from processors.records import Position
+from processors.settings import EnrichSettings
+from processors.telemetry.contents import Telemetry
 from storage.rollups import Rollups
-from storage.sink import ClickHouseSink
+from storage.sink import Block, ClickHouseSink
 from tests.support import store_rows
 from tests.support.clickhouse import RunningStore, running_store
 
@@ -171,6 +176,48 @@ def test_drift_and_alerts_show_the_open_alert_and_the_run(page: Any, dashboard: 
     page.get_by_test_id("stDataFrame").nth(2).wait_for(timeout=PATIENCE_MS)
 
 
+def test_servers_say_why_a_model_is_slow_and_show_the_one_that_is_chosen(
+    page: Any, dashboard: str, store: RunningStore
+) -> None:
+    write_samples(store, ("smollm2", 3.0, 1.0, 9), ("minilm", 0.0, 0.02, 2))
+    page.goto(f"{dashboard}/servers")
+    says(page, "Slow because queueing")
+    says(page, "A request takes 4.00 s on average")
+    says(page, "Energy, cost and carbon: not reported.")
+    says(page, "No mirror told of a loss in the last 15 minutes.")
+    page.get_by_test_id("stVegaLiteChart").locator("canvas, svg").first.wait_for(timeout=PATIENCE_MS)
+    page.get_by_test_id("stMain").get_by_role("combobox").click()
+    page.get_by_role("option", name="minilm").click()
+    says(page, "Not slowed by queueing")
+    says(page, "A request takes 20.0 ms on average")
+
+
+def write_samples(store: RunningStore, *models: tuple[str, float, float, int]) -> None:
+    """Say of models how long each of some requests waited and was computed."""
+    now = datetime.now(UTC)
+    given = [
+        ServerSample(
+            sample_id=str(uuid.uuid4()),
+            at=now.timestamp() - 20,
+            interval=10.0,
+            instance="triton:8002",
+            environment="production",
+            model=model,
+            requests=requests,
+            queue_time=queue * requests,
+            compute_input_time=0.0,
+            compute_infer_time=compute * requests,
+            compute_output_time=0.0,
+        )
+        for model, queue, compute, requests in models
+    ]
+    contents = Telemetry(EnrichSettings(), Scanner())
+    rows = contents.rows_of("server_samples", [(Position(0, n, 0), one) for n, one in enumerate(given)])
+    sink = ClickHouseSink(store_rows.prepared(store.url))
+    sink.append("server_samples", Block("topic", 0, -1, now, rows))
+    sink.close()
+
+
 def test_following_shows_new_inferences_until_one_is_opened(page: Any, dashboard: str, store: RunningStore) -> None:
     page.goto(f"{dashboard}/explorer?team=followed")
     page.get_by_text("Follow").click()
@@ -213,7 +260,7 @@ def test_without_a_store_every_page_says_where_it_should_be_and_comes_back(
     page: Any, dashboard: str, store: RunningStore
 ) -> None:
     store.stop()
-    for path in ("/", "/explorer", "/alerts"):
+    for path in ("/", "/explorer", "/servers", "/alerts"):
         page.goto(dashboard + path)
         says(page, f"The store at {store.url} does not answer")
     page.goto(dashboard + "/explorer")
