@@ -1,0 +1,278 @@
+"""What is acknowledged, what is remembered, and what is held meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import zlib
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferwatch.transport import Record
+from ingest.collector.admission import Bucket, InFlight, Rates
+from ingest.collector.batch import Batch
+from ingest.collector.body import read_body
+from ingest.collector.intake import Intake
+from ingest.collector.metrics import Counters
+from ingest.collector.outcomes import Repeat
+from ingest.collector.outlet import Delivery, MemoryOutlet
+from ingest.errors import KeyReused, Malformed, TimedOut, TooLarge, TooMany, Unavailable, WrongMediaType
+
+
+class HeldOutlet:
+    """Keeps records until a test says what becomes of them."""
+
+    def __init__(self) -> None:
+        self.held: list[tuple[Record, Delivery]] = []
+
+    def send(self, records: Sequence[Record], delivery: Delivery) -> None:
+        delivery.begin(records)
+        self.held += [(record, delivery) for record in records]
+
+    def settle(self, *reasons: str) -> None:
+        """Settle the oldest records: "" is acknowledged, anything else why it failed."""
+        for reason in reasons:
+            record, delivery = self.held.pop(0)
+            if reason:
+                delivery.fail(record, reason)
+            else:
+                delivery.acknowledged()
+
+    async def close(self, seconds: float) -> None:
+        """Nothing to do."""
+
+
+def batch(*values: bytes) -> Batch:
+    counts = (("inferwatch_collector_events_total", len(values)),)
+    return Batch(tuple(Record("t", value, 1) for value in values), b"answer", counts)  # type: ignore[arg-type]
+
+
+def repeat(key: str = "k", digest: str = "d") -> Repeat:
+    return Repeat(("", "/v1/events", key), digest)
+
+
+class Bed:
+    """An intake with its outlet."""
+
+    def __init__(self, ack_seconds: float = 60.0, most: int = 1000, remembered: int = 10) -> None:
+        self.outlet = HeldOutlet()
+        self.in_flight = InFlight(most)
+        self.counters = Counters()
+        self.intake = Intake(self.outlet, self.in_flight, self.counters, ack_seconds, remembered)
+
+    async def begun(self, given: Batch, again: Repeat | None = None) -> asyncio.Task[bytes]:
+        task = asyncio.create_task(self.intake.accept(given, again))
+        await asyncio.sleep(0)
+        return task
+
+
+async def test_the_answer_comes_after_the_last_acknowledgement() -> None:
+    bed = Bed()
+    task = await bed.begun(batch(b"a", b"b"))
+    bed.outlet.settle("")
+    await asyncio.sleep(0)
+    assert not task.done()
+    assert bed.counters["inferwatch_collector_events_total"] == 0
+    bed.outlet.settle("")
+    assert await task == b"answer"
+    assert bed.counters["inferwatch_collector_events_total"] == 2
+    assert bed.in_flight.held == 0
+
+
+async def test_without_an_acknowledgement_in_time_nothing_is_promised_and_bytes_stay_held() -> None:
+    bed = Bed(ack_seconds=0.01)
+    with pytest.raises(Unavailable) as caught:
+        await bed.intake.accept(batch(b"abc"), None)
+    assert caught.value.retry_after == 2
+    assert bed.in_flight.held == 3
+    bed.outlet.settle("")
+    assert bed.in_flight.held == 0
+    assert bed.counters["inferwatch_collector_events_total"] == 1
+
+
+async def test_a_repetition_waits_for_the_first_attempt() -> None:
+    bed = Bed()
+    first = await bed.begun(batch(b"a"), repeat())
+    second = await bed.begun(batch(b"made again"), repeat())
+    assert len(bed.outlet.held) == 1
+    bed.outlet.settle("")
+    assert (await first, await second) == (b"answer", b"answer")
+    assert await bed.intake.accept(batch(b"and again"), repeat()) == b"answer"
+    assert bed.counters["inferwatch_collector_events_total"] == 1
+    assert bed.counters["inferwatch_collector_repeats_total"] == 2
+
+
+async def test_a_repetition_of_what_timed_out_finds_what_became_of_it() -> None:
+    bed = Bed(ack_seconds=0.01)
+    with pytest.raises(Unavailable):
+        await bed.intake.accept(batch(b"a"), repeat())
+    bed.outlet.settle("")
+    assert await bed.intake.accept(batch(b"a"), repeat()) == b"answer"
+
+
+async def test_of_what_failed_in_part_only_that_part_is_sent_again() -> None:
+    bed = Bed()
+    task = await bed.begun(batch(b"a", b"b", b"c"), repeat())
+    bed.outlet.settle("", "timed out", "")
+    with pytest.raises(Unavailable, match="timed out"):
+        await task
+    task = await bed.begun(batch(b"a", b"b", b"c"), repeat())
+    assert [record.value for record, _ in bed.outlet.held] == [b"b"]
+    bed.outlet.settle("")
+    assert await task == b"answer"
+    assert bed.in_flight.held == 0
+    assert bed.counters["inferwatch_collector_events_total"] == 3
+
+
+async def test_what_failed_altogether_begins_anew() -> None:
+    bed = Bed()
+    task = await bed.begun(batch(b"a"), repeat())
+    bed.outlet.settle("no")
+    with pytest.raises(Unavailable):
+        await task
+    task = await bed.begun(batch(b"corrected"), repeat(digest="another"))
+    assert [record.value for record, _ in bed.outlet.held] == [b"corrected"]
+    bed.outlet.settle("")
+    await task
+
+
+async def test_a_key_is_not_for_two_bodies() -> None:
+    bed = Bed()
+    task = await bed.begun(batch(b"a"), repeat())
+    with pytest.raises(KeyReused):
+        await bed.intake.accept(batch(b"b"), repeat(digest="another"))
+    bed.outlet.settle("")
+    await task
+
+
+async def test_only_so_many_requests_are_remembered() -> None:
+    bed = Bed(remembered=2)
+    for key in "abc":
+        task = await bed.begun(batch(key.encode()), repeat(key))
+        bed.outlet.settle("")
+        await task
+    assert len(bed.intake._outcomes) == 2
+    await bed.intake.accept(batch(b"c"), repeat("c"))
+    assert bed.counters["inferwatch_collector_repeats_total"] == 1
+
+
+async def test_what_does_not_fit_is_sent_away_and_not_remembered() -> None:
+    bed = Bed(most=4)
+    task = await bed.begun(batch(b"abc"), repeat("a"))
+    with pytest.raises(Unavailable, match="in flight"):
+        await bed.intake.accept(batch(b"de"), repeat("b"))
+    bed.outlet.settle("")
+    await task
+    task = await bed.begun(batch(b"de"), repeat("b"))
+    bed.outlet.settle("")
+    assert await task == b"answer"
+
+
+async def test_a_batch_of_nothing_is_answered_at_once() -> None:
+    assert await Bed().intake.accept(batch(), None) == b"answer"
+
+
+async def test_the_memory_outlet_keeps_the_contract() -> None:
+    outlet = MemoryOutlet()
+    settled: list[str] = []
+    delivery = Delivery(lambda: settled.append("now"))
+    outlet.send([Record("t", b"a", 1)], delivery)
+    outlet.broken = "no broker"
+    outlet.send([Record("t", b"b", 1)], delivery)
+    await delivery.wait()
+    assert settled == ["now", "now"]
+    assert [record.value for record in delivery.failed] == [b"b"]
+    assert [record.value for record in outlet.records] == [b"a"]
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.floats(0, 50)), max_size=50), st.floats(1, 20))
+def test_a_bucket_never_gives_more_than_its_rate_and_one_burst(steps: list[tuple[float, float]], rate: float) -> None:
+    bucket, now, given_away = Bucket(rate, 0.0), 0.0, 0.0
+    for pause, cost in steps:
+        now += pause
+        if bucket.wait(cost, now) == 0:
+            bucket.take(cost)
+            given_away += cost
+        # One request may be larger than everything there is.
+        assert given_away <= rate * (now + 2) + 50 + 1e-6
+
+
+def test_rates_are_by_key_and_say_when_to_come_again() -> None:
+    class Still:
+        def now(self) -> float:
+            return 0.0
+
+        def elapsed(self) -> float:
+            return 0.0
+
+    rates = Rates(1, 100, Still())
+    rates.request("a")
+    rates.request("a")
+    with pytest.raises(TooMany) as caught:
+        rates.request("a")
+    assert caught.value.retry_after == 1
+    rates.request("b")
+    rates.body("a", 1000)
+    with pytest.raises(TooMany) as caught:
+        rates.body("a", 100)
+    assert caught.value.retry_after == 9
+
+
+async def pieces_of(body: bytes, size: int) -> AsyncIterator[bytes]:
+    for at in range(0, len(body), size):
+        yield body[at : at + size]
+
+
+async def read(body: bytes, coding: str = "identity", size: int = 100, most: int = 10_000) -> bytes:
+    in_flight = InFlight(1 << 30)
+    with in_flight.hold() as hold:
+        return await read_body(pieces_of(body, size), {"content-encoding": coding}, hold, most, 60)
+
+
+@given(st.binary(max_size=2000), st.integers(1, 300))
+def test_a_body_is_read_whatever_its_coding_and_pieces(body: bytes, size: int) -> None:
+    two_members = gzip.compress(body[:7]) + gzip.compress(body[7:])
+    for coding, sent in (
+        ("identity", body),
+        ("gzip", gzip.compress(body)),
+        ("GZIP", two_members),
+        ("deflate", zlib.compress(body)),
+    ):
+        assert asyncio.run(read(sent, coding, size)) == body
+
+
+async def test_a_body_is_bounded_before_it_is_held() -> None:
+    assert len(await read(b"x" * 10_000)) == 10_000
+    for sent, coding in ((b"x" * 10_001, "identity"), (gzip.compress(b"x" * 10_001), "gzip")):
+        with pytest.raises(TooLarge):
+            await read(sent, coding)
+
+
+async def test_full_steps_of_a_compressed_body_lose_nothing() -> None:
+    body = bytes(3 << 20)
+    assert await read(gzip.compress(body), "gzip", 1 << 20, 4 << 20) == body
+
+
+@pytest.mark.parametrize("sent", [b"", b"no gzip", gzip.compress(b"x" * 100)[:-9], gzip.compress(b"x") + b"rest"])
+async def test_a_body_that_is_not_in_its_coding_is_malformed(sent: bytes) -> None:
+    with pytest.raises(Malformed):
+        await read(sent, "gzip")
+
+
+async def test_another_coding_is_refused() -> None:
+    with pytest.raises(WrongMediaType):
+        await read(b"", "br")
+
+
+async def test_a_body_that_does_not_come_ends() -> None:
+    async def never() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    in_flight = InFlight(100)
+    with pytest.raises(TimedOut), in_flight.hold() as hold:
+        await read_body(never(), {}, hold, 100, 0.01)
+    assert in_flight.held == 0
