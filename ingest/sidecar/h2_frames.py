@@ -16,6 +16,7 @@ DATA: Final = 0x0
 HEADERS: Final = 0x1
 RST_STREAM: Final = 0x3
 SETTINGS: Final = 0x4
+PUSH_PROMISE: Final = 0x5
 PING: Final = 0x6
 GOAWAY: Final = 0x7
 CONTINUATION: Final = 0x9
@@ -82,6 +83,7 @@ class FrameReader:
         self._stream = 0
         self._ends_stream = False
         self._block: list[bytes] = []
+        self._block_bytes = 0
         self._block_flags = 0
         self._block_priority = b""
         self._block_raw: list[bytes] = []
@@ -125,8 +127,7 @@ class FrameReader:
             length = int.from_bytes(data[at : at + 3], "big")
             kind, flags = data[at + 3], data[at + 4]
             stream = int.from_bytes(data[at + 5 : at + 9], "big") & 0x7FFF_FFFF
-            if self._block and (kind != CONTINUATION or stream != self._stream):
-                raise NotHttp2("a header block that is interrupted")
+            self._check_order(kind, stream)
             if kind not in _TAKEN_WHOLE and not flags & PADDED:
                 at += _HEAD_BYTES
                 self._open(kind, flags, stream, length)
@@ -144,6 +145,15 @@ class FrameReader:
                 self._whole(kind, flags, stream, data[at + _HEAD_BYTES : end])
             at = end
         return at
+
+    def _check_order(self, kind: int, stream: int) -> None:
+        """Raise `NotHttp2` where a frame of this kind leaves header blocks that cannot be read."""
+        if self._block and (kind != CONTINUATION or stream != self._stream):
+            raise NotHttp2("a header block that is interrupted")
+        if not self._block and kind == CONTINUATION:
+            raise NotHttp2("a header block without its beginning")
+        if kind == PUSH_PROMISE:
+            raise NotHttp2("a header block of a promise, which nobody asks for over gRPC")
 
     def _begin(self, data: bytes) -> int:
         """Take the preface in; return where the first frame begins, or the end while the preface is not complete."""
@@ -185,10 +195,12 @@ class FrameReader:
             payload = payload[len(priority) :]
             self._stream, self._block_flags, self._block_priority = stream, flags, priority
         self._block.append(payload)
-        if sum(map(len, self._block)) > _LARGEST_BLOCK:
+        # Frames are counted too: a block may have any number of empty ones.
+        self._block_bytes += len(raw)
+        if self._block_bytes > _LARGEST_BLOCK:
             raise NotHttp2("a header block that is too large")
         if flags & END_HEADERS:
-            encoded, self._block = b"".join(self._block), []
+            encoded, self._block, self._block_bytes = b"".join(self._block), [], 0
             block = Block(stream, bool(self._block_flags & END_STREAM), encoded, self._block_priority)
             replaced = self._frames.headers(block)
             self._pieces += self._block_raw if replaced is None else [replaced]
