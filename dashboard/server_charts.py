@@ -49,12 +49,11 @@ def pending(points: Sequence[LoadPoint]) -> alt.Chart:
     frame = pd.DataFrame([(point.at, point.load.pending) for point in points], columns=["at", "pending"])
     frame["pending"] = frame["pending"].astype(float)
     axis = alt.Axis(format="~s", **AXIS)
-    shown = between(points[0].at, points[-1].at)
     chart: alt.Chart = (
         alt.Chart(frame, height=HEIGHT)
         .mark_line(strokeWidth=2, color=palette.PENDING["pending"], point=alt.OverlayMarkDef(size=14), clip=True)
         .encode(
-            x=time_axis("at", shown),
+            x=time_axis("at"),
             y=alt.Y("pending:Q", title="requests that wait", scale=alt.Scale(zero=True), axis=axis),
             tooltip=[when(), alt.Tooltip("pending:Q", format=",.3~g")],
         )

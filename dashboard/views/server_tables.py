@@ -43,9 +43,8 @@ def devices(found: Sequence[Device], now: datetime) -> pd.DataFrame:
                 "server": one.instance,
                 "use": fmt.share(one.utilisation),
                 "use, mean": fmt.share(one.mean_utilisation),
-                "memory": f"{_gigabytes(one.memory_used)} of {_gigabytes(one.memory_total)}",
-                "power": fmt.NOTHING if one.power is None else f"{one.power:,.0f} W",
-                "power limit": fmt.NOTHING if one.power_limit is None else f"{one.power_limit:,.0f} W",
+                "memory": _of(one.memory_used, one.memory_total, 2**30, "GiB", digits=1),
+                "power": _of(one.power, one.power_limit, 1, "W"),
                 "energy": energy_panel.NOT_REPORTED if one.energy is None else energy_panel.energy(one.energy),
                 "environment": one.environment,
                 "heard": fmt.ago(one.at, now),
@@ -74,5 +73,9 @@ def losses(found: Sequence[Loss], now: datetime, zone: tzinfo) -> pd.DataFrame:
     )
 
 
-def _gigabytes(size: float | None) -> str:
-    return fmt.NOTHING if size is None else f"{size / 2**30:,.1f} GiB"
+def _of(amount: float | None, most: float | None, size: float, unit: str, digits: int = 0) -> str:
+    """Return an amount and the most there can be, as far as they are known."""
+    if amount is None:
+        return fmt.NOTHING
+    text = f"{amount / size:,.{digits}f}"
+    return f"{text} {unit}" if most is None else f"{text} of {most / size:,.{digits}f} {unit}"
