@@ -7,12 +7,13 @@ INPUTS := pyproject.toml ingest/sdk/pyproject.toml constraints.txt models.txt
 RUNTIME := embedded,dashboard,triton
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup setup-test demo test lint unit integration faults e2e bench kafka constraints clean
+.PHONY: help setup setup-test demo test lint unit integration faults fuzz e2e bench kafka constraints clean
 
 help:
 	@echo "make demo          everything on this machine, with real prompts and three incidents; Ctrl-C stops it"
 	@echo "make test          lint, types, unit, integration and browser tests"
 	@echo "make faults        kill, freeze and fill what runs, and compare with a ledger; minutes"
+	@echo "make fuzz          ten minutes of what nobody should send the collector, and good events in between"
 	@echo "make bench         every benchmark, written to bench/results.md"
 	@echo "make kafka         a real Kafka broker on this machine, on Java 17"
 	@echo "make setup         what the above need, in $(VENV)"
@@ -61,6 +62,9 @@ integration: setup-test
 # Minutes of killing, freezing and filling; apart so that `make test` stays short.
 faults: setup-test
 	$(BIN)/pytest tests/integration/faults
+
+fuzz: setup-test
+	$(BIN)/python -m tests.fuzz.collector --minutes 10
 
 e2e: setup-test
 	$(BIN)/pytest tests/e2e

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from inferwatch.clock import Clock, SystemClock
 from ingest.api_keys.ring import KeyRing
@@ -27,6 +29,18 @@ from ingest.errors import KeysRequired, ListenError, OutletFailed, PortTakenErro
 
 _PROBE_SECONDS: Final = 2.0
 _MOST_HEADER_BYTES: Final = 32 << 10
+
+
+class _NotOfSenders(logging.Filter):
+    """Leaves out what aiohttp says of bytes that are no HTTP: they are answered with 400, and it quotes them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is kept."""
+        return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+
+
+_log: Final = logging.getLogger("inferwatch.collector.http")
+_log.addFilter(_NotOfSenders())
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +130,7 @@ class Collector:
         self._http = web.AppRunner(
             api.app,
             access_log=None,
+            logger=_log,
             auto_decompress=False,
             shutdown_timeout=settings.drain_seconds,
             max_field_size=_MOST_HEADER_BYTES,

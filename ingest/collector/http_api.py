@@ -72,8 +72,8 @@ class HttpApi:
                 body = await read_body(
                     request.content.iter_any(), headers, hold, settings.max_body_bytes, settings.body_seconds
                 )
-            except web.RequestPayloadError as error:
-                raise Malformed("the body is not framed as HTTP wants it") from error
+            except (web.RequestPayloadError, ConnectionError) as error:
+                raise Malformed("the body is not framed as HTTP wants it, or its sender left") from error
             desk.counters.add("inferwatch_collector_body_bytes_total", len(body))
             desk.rates.body(caller.key_id, len(body))
             received = desk.received(caller, way.path, request.content_type, body, headers)
@@ -89,8 +89,6 @@ class HttpApi:
             answers.count(self._desk.counters, error.status)
             allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
             return _response(plain_error(error.status, error.reason.lower().replace(" ", "_"), error.reason, allow))
-        except ConnectionError:
-            raise
         except Exception:
             log.exception("A request to %s failed", request.path)
             answers.count(self._desk.counters, 500)

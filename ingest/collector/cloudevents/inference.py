@@ -9,14 +9,15 @@ from typing import Any, Final
 
 import msgspec
 
-from inferwatch.events import InferenceEvent, Message, TensorSummary, text_message
+from inferwatch.events import InferenceEvent, Message, text_message
 from ingest.collector.cloudevents.half import Half
 from ingest.collector.cloudevents.join import Pair
 from ingest.collector.made_ids import made_id
 from ingest.errors import ContentError
 from ingest.sidecar.exchange import Capture, Exchange, Kind, Route
+from ingest.sidecar.infer_fields import Answer, infer_fields
 from ingest.sidecar.parse import Defaults, parse, without_content
-from ingest.sidecar.tensors import from_values, summarise
+from ingest.sidecar.tensors import Tensor, from_values
 
 log: Final = logging.getLogger("inferwatch.collector")
 
@@ -175,19 +176,20 @@ def _v1(pair: Pair, exchange: Exchange, defaults: Defaults) -> InferenceEvent | 
         return None
     given, inputs = _values("instances", asked.get("instances"), "user")
     made, outputs = _values("predictions", answered.get("predictions"), "assistant")
+    fields = infer_fields(inputs, {}, [Answer(0.0, outputs)], streamed=False, whole=True)
     return msgspec.structs.replace(
         without_content(exchange, defaults),
         operation="infer",
         input_messages=given,
         output_messages=made,
-        input_tensors=inputs,
-        output_tensors=outputs,
+        input_tensors=fields["input_tensors"],
+        output_tensors=fields["output_tensors"],
         content_unavailable=pair.request is None,
     )
 
 
-def _values(name: str, values: Any, role: str) -> tuple[tuple[Message, ...], tuple[TensorSummary, ...]]:
-    """Return numbers as a summary, texts and objects as messages."""
+def _values(name: str, values: Any, role: str) -> tuple[tuple[Message, ...], tuple[Tensor, ...]]:
+    """Return numbers as a tensor, texts and objects as messages."""
     items = values if isinstance(values, list) else [] if values is None else [values]
     shape, leaf = _shape(items)
     try:
@@ -198,7 +200,7 @@ def _values(name: str, values: Any, role: str) -> tuple[tuple[Message, ...], tup
     if numbers is None:
         texts = (item if isinstance(item, str) else msgspec.json.encode(item).decode() for item in items)
         return tuple(text_message(role, text) for text in texts), ()
-    return (), (summarise(numbers),) if items else ()
+    return (), (numbers,) if items else ()
 
 
 def _shape(items: Any) -> tuple[list[int], Any]:
