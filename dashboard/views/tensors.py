@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from detectors.tensor_sketch import quantile
+from inferwatch.tensors import quantile
 
 PERCENTILES: Final = (1, 25, 50, 75, 99)
 

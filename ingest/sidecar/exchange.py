@@ -26,8 +26,8 @@ class Route:
 class Capture:
     """The first bytes of one direction, in the pieces in which they came, each with its time.
 
-    `size` counts everything that passed, `captured` what was kept, `codings` how parts that are compressed messages are.
-    Of all pieces, also those that were not kept: `pieces` is their number, `first` and `last` are their times, and
+    `size` counts everything that passed, `captured` what was kept, `codings` tells how messages are compressed. Of all
+    pieces, also those that were not kept: `pieces` is their number, `first` and `last` are their times, and
     `longest_gap` is the longest time between two.
     """
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from inferwatch.events import Message, Part, text_message
-from ingest.sidecar.tensors import Tensor, summarise
+from ingest.sidecar.tensors import Tensor, summary_of
 
 _NO_REASON: Final = ("", "null", "none")
 _NOT_PARAMETERS: Final = ("text_input", "system_prompt", "stream")
@@ -30,13 +30,13 @@ def infer_fields(
     """Return fields of `InferenceEvent`.
 
     A model is a text model where it takes `text_input` or gives `text_output`, an embedder where it takes text named
-    `text`; of any other the tensors are summarised. `whole` says that all of the response is here.
+    `text`; of any other the tensors are summary_ofd. `whole` says that all of the response is here.
     """
     names = {tensor.name for tensor in inputs} | {tensor.name for answer in answers for tensor in answer.outputs}
     if names & {"text_input", "text_output"}:
         return _text_model(inputs, parameters, answers, streamed, whole)
     fields: dict[str, Any] = {"parameters": dict(parameters)}
-    fields["output_tensors"] = tuple(summarise(tensor) for answer in answers for tensor in answer.outputs)
+    fields["output_tensors"] = tuple(summary_of(tensor) for answer in answers for tensor in answer.outputs)
     text = next((tensor for tensor in inputs if tensor.name == "text" and tensor.datatype == "BYTES"), None)
     if text is not None:
         fields["operation"] = "embeddings"
@@ -44,7 +44,7 @@ def infer_fields(
         fields["content_unavailable"] = text.texts is None
     else:
         fields["operation"] = "infer"
-        fields["input_tensors"] = tuple(summarise(tensor) for tensor in inputs)
+        fields["input_tensors"] = tuple(summary_of(tensor) for tensor in inputs)
         tensors = [*inputs, *(tensor for answer in answers for tensor in answer.outputs)]
         fields["content_unavailable"] = not all(tensor.available for tensor in tensors)
     if streamed and answers:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.tensor_sketch import sketch_of
 from inferwatch.events import TensorSummary
+from inferwatch.tensors import summarise
 from ingest.errors import ContentError
 
 _NUMPY_TYPES: Final[dict[str, str]] = {
@@ -97,29 +95,9 @@ def from_values(name: str, datatype: str, shape: Sequence[int], data: object) ->
     return Tensor(name, datatype, dimensions, values=values)
 
 
-def summarise(tensor: Tensor) -> TensorSummary:
-    """Return shape, moments and a sketch, over finite values; `deviation` is that of the population.
-
-    A single number has none: they would be the number itself, which is content.
-    """
-    count = math.prod(tensor.shape)
-    known = TensorSummary(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape, count=count)
-    if tensor.values is None or tensor.values.size <= 1:
-        return known
-    values = tensor.values.astype(np.float64)
-    finite = values[np.isfinite(values)]
-    nan_share = float(np.isnan(values).mean())
-    if finite.size == 0:
-        return msgspec.structs.replace(known, nan_share=nan_share)
-    return msgspec.structs.replace(
-        known,
-        mean=float(finite.mean()),
-        deviation=float(finite.std()),
-        minimum=float(finite.min()),
-        maximum=float(finite.max()),
-        nan_share=nan_share,
-        sketch=sketch_of(finite),
-    )
+def summary_of(tensor: Tensor) -> TensorSummary:
+    """Return what an event carries of a tensor."""
+    return summarise(tensor.name, tensor.datatype, tensor.shape, tensor.values)
 
 
 def _whole(name: str, data: bytes, width: int) -> bytes:

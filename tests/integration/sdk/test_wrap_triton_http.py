@@ -13,7 +13,7 @@ import tritonclient.http
 import tritonclient.http.aio
 from tritonclient.utils import InferenceServerException
 
-from inferwatch import TensorSummary, context, text_message
+from inferwatch import context, text_message
 from inferwatch.wrappers import unwrap, wrap_triton
 from tests.integration.sdk.mirrored import Mirrored
 from tests.integration.sdk.tensors import inputs
@@ -50,7 +50,12 @@ def check_embedded(mirrored: Mirrored) -> None:
     assert (event.status, event.operation, event.request_model) == ("ok", "embeddings", "minilm")
     assert (event.response_model, event.model_version, event.response_id) == ("minilm", "1", "r-1")
     assert event.input_messages == tuple(text_message("user", text) for text in TEXTS)
-    assert event.output_tensors == (TensorSummary(name="embedding", datatype="FP32", shape=(2, 384), count=768),)
+    (summary,) = event.output_tensors
+    assert (summary.name, summary.datatype, summary.shape, summary.count) == ("embedding", "FP32", (2, 384), 768)
+    # Embeddings are of length 1, in 384 dimensions.
+    assert summary.deviation == pytest.approx(384**-0.5, rel=0.02)
+    assert summary.sketch is not None
+    assert sum(summary.sketch.values()) == 768
     assert (event.stream, event.content_unavailable, event.source) == (False, False, "sdk")
     assert event.duration > 0
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dashboard.views.tensors import with_quantiles
-from detectors.tensor_sketch import RELATIVE_ERROR, sketch_of
+from inferwatch.tensors import RELATIVE_ERROR, sketch_of
 
 
 def test_a_sketch_is_shown_as_quantiles() -> None:

@@ -29,6 +29,8 @@ def text_size(event: Mirrored) -> int:
         size += _size(event.attributes)
     if event.error_message:
         size += len(event.error_message)
+    for tensor in (*event.input_tensors, *event.output_tensors):
+        size += 64 + getattr(tensor, "size", 0)
     if event.embedding:
         size += 32 * len(event.embedding)
     return size

@@ -39,8 +39,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
 class TensorSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A tensor of a model that is not a language model: its shape and a numeric summary, never its content.
 
-    The moments are of finite values, and so is `sketch`, which counts them by bucket as the platform's
-    `detectors.tensor_sketch` does.
+    The moments are of finite values, and so is `sketch`, which counts them by bucket, see `inferwatch.tensors`.
     """
 
     name: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from inferwatch import Inference, InferenceEvent, Mirror
+from inferwatch.tensors import with_summaries
 from tests.unit.sdk.events import HandClock
 
 
@@ -22,7 +23,7 @@ class RecordedMirror(Mirror):
         return self.asked[-1]
 
     def record(self, event: InferenceEvent) -> None:
-        self.events.append(event)
+        self.events.append(with_summaries(event))
 
     def event(self) -> InferenceEvent:
         """Return the one event that there is."""

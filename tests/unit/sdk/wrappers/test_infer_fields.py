@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2
 
 from inferwatch.events import Message, Part, TensorSummary, text_message
+from inferwatch.tensors import summarise, with_summaries
 from inferwatch.wrappers.infer_fields import InferAnswer, request_fields, request_messages
 from inferwatch.wrappers.tensors import Tensor, input_tensor, output_tensors
 from ingest.sidecar import infer_fields as sidecar
 from ingest.sidecar import tensors as sidecar_tensors
+from tests.unit.sdk.events import event
 
 NUMPY: dict[str, Any] = {"BYTES": np.object_, "INT32": np.int32, "FP32": np.float32, "BOOL": np.bool_}
 PROTOCOLS = [tritonclient.http, tritonclient.grpc]
@@ -51,8 +53,9 @@ def test_a_request_of_a_text_model(protocol: Any) -> None:
 def test_a_request_of_another_model_is_summarised(protocol: Any) -> None:
     inputs = [made(protocol, "pixels", "FP32", [0.5] * 4), made(protocol, "names", "BYTES", [b"a", b"b"])]
     assert request_messages(inputs) == ()
-    assert request_fields(inputs, {})["input_tensors"] == (
-        TensorSummary(name="pixels", datatype="FP32", shape=(4,), count=4),
+    fields = request_fields(inputs, {})
+    assert with_summaries(event(input_tensors=fields["input_tensors"])).input_tensors == (
+        summarise("pixels", "FP32", (4,), np.array([0.5] * 4)),
         TensorSummary(name="names", datatype="BYTES", shape=(2,), count=2),
     )
     assert all(tensor.values is None for tensor in inputs)

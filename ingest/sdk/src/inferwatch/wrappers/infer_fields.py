@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from inferwatch.events import Message, Part, TensorSummary, text_message
+from inferwatch.tensors import TensorSample
 from inferwatch.wrappers.tensors import Tensor, summarise
 
 _NO_REASON: Final = ("", "null", "none")
@@ -62,7 +63,7 @@ class InferAnswer:
         self._is_text = False
         self._unavailable = False
         self._texts: list[list[str]] = []
-        self._tensors: list[TensorSummary] = []
+        self._tensors: list[TensorSummary | TensorSample] = []
         self._input_tokens: int | None = None
         self._output_tokens: int | None = None
 

@@ -1,6 +1,6 @@
-"""Tensors of tritonclient's objects, without numpy: names and shapes, and content only where it means something.
+"""Tensors of tritonclient's objects: names and shapes, content where it means something, a sample of other numbers.
 
-The moments of numbers are left out: they would take the caller's time. The sidecar computes them, away from it.
+The sample is what the caller's time allows; the mirror's thread makes a summary of it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from inferwatch.events import TensorSummary
+from inferwatch.tensors import TensorSample, sample
 
 _FORMATS: Final[dict[str, str]] = {
     "BOOL": "<?",
@@ -35,13 +36,17 @@ READ: Final = ("text_output", "finish_reason", "num_input_tokens", "num_output_t
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor; `values` (flat) is None where it was not looked at, `available` False where nobody could have."""
+    """A tensor; `values` (flat) is None where it was not looked at, `available` False where nobody could have.
+
+    `sampled` are some of the numbers of a tensor that is not text.
+    """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
     values: tuple[Any, ...] | None = None
     available: bool = True
+    sampled: Any = None
 
     @property
     def texts(self) -> tuple[str, ...] | None:
@@ -49,8 +54,10 @@ class Tensor:
         return self.values if self.datatype == "BYTES" else None
 
 
-def summarise(tensor: Tensor) -> TensorSummary:
-    """Return name, datatype and shape."""
+def summarise(tensor: Tensor) -> TensorSummary | TensorSample:
+    """Return what an event carries of a tensor, or will, once the mirror's thread has looked at the sample."""
+    if tensor.sampled is not None:
+        return TensorSample(tensor.name, tensor.datatype, tensor.shape, tensor.sampled)
     return TensorSummary(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape, count=math.prod(tensor.shape))
 
 
@@ -64,7 +71,7 @@ def input_tensor(given: Any) -> Tensor:
     if raw is None and data is None:
         return Tensor(name, datatype, shape, available=False)
     if name not in TEXTS and math.prod(shape) != 1:
-        return Tensor(name, datatype, shape)
+        return Tensor(name, datatype, shape, sampled=_sampled(datatype, raw, data))
     values = _decoded(datatype, raw) if raw is not None else tuple(_flat(data))
     return Tensor(name, datatype, shape, _as_texts(values) if datatype == "BYTES" else values)
 
@@ -86,9 +93,21 @@ def _output(result: Any, name: str, datatype: str, shape: Iterable[int], paramet
     if "shared_memory_region" in parameters:
         return Tensor(name, datatype, dimensions, available=False)
     if name not in READ:
-        return Tensor(name, datatype, dimensions)
+        numbers = datatype in _FORMATS or datatype == "BF16"
+        return Tensor(name, datatype, dimensions, sampled=sample(result.as_numpy(name)) if numbers else None)
     values = tuple(result.as_numpy(name).ravel().tolist())
     return Tensor(name, datatype, dimensions, _as_texts(values) if datatype == "BYTES" else values)
+
+
+def _sampled(datatype: str, raw: bytes | None, data: Any) -> Any:
+    """Return some of the numbers of an input, None of one that has none."""
+    import numpy as np
+
+    if raw is None:
+        return sample(np.asarray(data)) if datatype in _FORMATS else None
+    if datatype == "BF16":
+        return (sample(np.frombuffer(raw, "<u2")).astype(np.uint32) << 16).view(np.float32)
+    return sample(np.frombuffer(raw, np.dtype(_FORMATS[datatype]))) if datatype in _FORMATS else None
 
 
 def _decoded(datatype: str, raw: bytes) -> tuple[Any, ...] | None:

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from detectors.errors import BadInput
-from detectors.tensor_sketch import MOST_BUCKETS, MOST_VALUES, RELATIVE_ERROR, merged, quantile, sketch_of
+from inferwatch.tensors import (
+    MOST_BUCKETS,
+    MOST_VALUES,
+    RELATIVE_ERROR,
+    TensorSample,
+    merged,
+    quantile,
+    sample,
+    sketch_of,
+    summarise,
+    with_summaries,
+)
+from tests.unit.sdk.events import event
 
 WITHIN_TWO_DECADES = st.floats(0.5, 50.0).flatmap(lambda size: st.sampled_from([size, -size]))
 
@@ -67,5 +80,31 @@ def test_nothing_has_no_quantile() -> None:
 
 
 def test_a_quantile_beyond_one_is_refused() -> None:
-    with pytest.raises(BadInput, match="must be from 0 to 1"):
+    with pytest.raises(ValueError, match="from 0 to 1"):
         quantile({0: 1}, 1.5)
+
+
+def test_a_sample_becomes_a_summary_on_its_way_out() -> None:
+    values = np.array([[1.0, 2.0], [3.0, np.nan]], dtype=np.float32)
+    given = event(input_tensors=(TensorSample("x", "FP32", (2, 2), sample(values)),))
+    (summary,) = with_summaries(given).input_tensors
+    assert (summary.name, summary.shape, summary.count, summary.mean) == ("x", (2, 2), 4, 2.0)
+    assert (summary.minimum, summary.maximum, summary.nan_share) == (1.0, 3.0, 0.25)
+    assert summary.sketch == sketch_of(np.array([1.0, 2.0, 3.0]))
+
+
+def test_an_event_without_samples_is_the_same_object() -> None:
+    given = event(output_tensors=(summarise("y", "FP32", (2,), np.array([1.0, 2.0])),))
+    assert with_summaries(given) is given
+
+
+def test_a_sample_does_not_keep_the_tensor() -> None:
+    assert sample(np.zeros((1_000, 1_000))).base is None
+
+
+@pytest.mark.parametrize("values", [None, np.array([7.0]), np.array([])])
+def test_a_single_number_and_nothing_have_no_moments(
+    values: NDArray[Any] | None,
+) -> None:
+    summary = summarise("x", "FP64", (1,), values)
+    assert (summary.count, summary.mean, summary.maximum, summary.sketch) == (1, None, None, None)
