@@ -44,13 +44,31 @@ class HeaderReader:
 
 
 def literal(name: str, value: str) -> bytes:
-    """Return one header as a literal without indexing and with a new name (section 6.2.2)."""
-    return b"\x00" + _string(name) + _string(value)
+    """Return one header as a literal that is never to be indexed, with a new name (section 6.2.3).
+
+    A sender's own literals of that kind have to stay so; and of what the sidecar adds, no two are equal.
+    """
+    return b"\x10" + _string(name) + _string(value)
 
 
 def literals(headers: Iterable[tuple[str, str]]) -> bytes:
     """Return headers as a block."""
     return b"".join([literal(name, value) for name, value in headers])
+
+
+def table_updates(block: bytes) -> bytes:
+    """Return the beginning of a block that says how large its sender's table is now (section 6.3).
+
+    The receiver may have asked for that, so it has to get it also where the rest is encoded anew.
+    """
+    at = 0
+    while at < len(block) and block[at] & 0xE0 == 0x20:
+        more = block[at] & 0x1F == 0x1F
+        at += 1
+        while more and at < len(block):
+            more = block[at] >= 0x80
+            at += 1
+    return block[:at]
 
 
 def _string(text: str) -> bytes:
