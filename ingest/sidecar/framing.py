@@ -232,8 +232,12 @@ def parse_head(raw: bytes, end: int = 0) -> Head | None:
     start = first.split(" ", 2)
     if len(start) < 2 or not (start[0].startswith("HTTP/1.") or start[-1].startswith("HTTP/1.")):
         return None
-    headers = []
+    headers: list[tuple[str, str]] = []
     for line in lines:
+        if line[:1] in (" ", "\t") and headers:
+            # A line goes on with the one before it (RFC 9112, section 5.2).
+            headers[-1] = (headers[-1][0], f"{headers[-1][1]} {line.strip()}".strip())
+            continue
         name, colon, value = line.partition(":")
         if not colon:
             return None

@@ -8,6 +8,7 @@ from typing import Final
 from ingest.sidecar.framing import BodyPart, End, Head, Item, Opaque
 
 OURS: Final = "x-inferwatch-"
+_OURS_BYTES: Final = OURS.encode()
 
 
 def without_ours(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
@@ -53,6 +54,11 @@ class HeadFilter:
 
 
 def _without_our_lines(head: bytes) -> bytes:
-    lines = head.split(b"\r\n")
-    ours = OURS.encode()
-    return b"\r\n".join(lines[:1] + [line for line in lines[1:] if not line.lower().startswith(ours)])
+    first, *lines = head.split(b"\r\n")
+    kept, dropping = [first], False
+    for line in lines:
+        # A line that begins with white space goes on with the one before it (RFC 9112, section 5.2).
+        dropping = dropping if line[:1] in (b" ", b"\t") else line.lower().startswith(_OURS_BYTES)
+        if not dropping:
+            kept.append(line)
+    return b"\r\n".join(kept)

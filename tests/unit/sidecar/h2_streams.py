@@ -1,4 +1,4 @@
-"""Connections of HTTP/2 for tests: sequences of frames, cut anywhere, and header blocks as other encoders write them."""
+"""Connections of HTTP/2 for tests: sequences of frames, cut anywhere, and header blocks as others encode them."""
 
 from __future__ import annotations
 

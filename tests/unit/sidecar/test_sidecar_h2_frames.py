@@ -170,8 +170,7 @@ def test_a_block_without_an_end_is_given_up_before_it_fills_the_memory(fragment:
     reader.feed(frame(HEADERS, 0, 1, fragment))
     more = frame(CONTINUATION, 0, 1, fragment) * 1_000
     with pytest.raises(NotHttp2):
-        for _ in range(200):
-            reader.feed(more)
+        any(reader.feed(more) for _ in range(200))
     assert sum(map(len, reader.release())) < 3 << 20
 
 
