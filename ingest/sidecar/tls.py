@@ -63,10 +63,13 @@ def client_context(tls: ClientTls | None, alpn: str) -> ssl.SSLContext | None:
     """Return what connections to upstream need, None for plain ones. Raises `SettingError` as `server_context` does."""
     if tls is None:
         return None
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols([alpn])
     if tls.ca is not None:
         _load_ca(context, tls.ca)
+    else:
+        context.load_default_certs()
     if tls.certificate is not None:
         _load_chain(context, tls.certificate, tls.key)
     return context
@@ -74,9 +77,14 @@ def client_context(tls: ClientTls | None, alpn: str) -> ssl.SSLContext | None:
 
 def _load_chain(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
     try:
-        context.load_cert_chain(certificate, key)
+        context.load_cert_chain(certificate, key, password=_no_password)
     except (OSError, ssl.SSLError) as error:
         raise SettingError("tls certificate", f"{certificate} with key {key}", f"PEM files: {error}") from error
+
+
+def _no_password() -> str:
+    """Let an encrypted key fail; without this OpenSSL would wait for somebody to type."""
+    return ""
 
 
 def _load_ca(context: ssl.SSLContext, ca: Path) -> None:
