@@ -22,9 +22,9 @@ from ingest.scraper.watched import Watched
 
 log: Final = logging.getLogger(__name__)
 
-_PATIENCE_WITH_KAFKA: Final = 2_000_000.0
-"""Seconds that a sample may wait in librdkafka, about its longest: one that was given up and sent again may be there
-twice."""
+_PATIENCE_WITH_KAFKA: Final = 86_400.0
+"""Seconds that a sample may wait in librdkafka, the longest that a mirror may have: one that was given up is lost, for
+nobody knows whether Kafka has it."""
 
 
 class Scraper:

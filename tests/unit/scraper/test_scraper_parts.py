@@ -15,6 +15,7 @@ from inferwatch.wire import decode_telemetry
 from ingest.errors import SettingError
 from ingest.scraper.metrics import OUTBOX_METRICS, SERVER_METRICS, exposition
 from ingest.scraper.outbox import Outbox, OutboxStats
+from ingest.scraper.scraper import Scraper
 from ingest.scraper.settings import ScraperSettings, ServerAddress
 from ingest.scraper.watched import Watched
 
@@ -36,6 +37,12 @@ def test_a_setting_that_cannot_work_is_refused_by_name(changes: dict[str, Any], 
     with pytest.raises(SettingError) as caught:
         ScraperSettings(**changes)
     assert caught.value.name == name
+
+
+def test_a_scraper_that_is_not_started_needs_neither_kafka_nor_a_server() -> None:
+    scraper = Scraper(ScraperSettings())
+    assert [one.server.metrics for one in scraper.watched] == ["127.0.0.1:8002"]
+    assert scraper.outbox.stats() == OutboxStats(0, 0, 0, 0, 0)
 
 
 def sample(number: int) -> ServerSample:
