@@ -16,6 +16,7 @@ from ingest.errors import ContentError
 Headers = tuple[tuple[str, str], ...]
 
 _LARGEST_TABLE: Final = 16 << 20
+_MOST_KNOWN: Final = 256
 _LARGEST_LIST: Final = 1 << 20
 
 
@@ -24,6 +25,7 @@ class HeaderReader:
 
     def __init__(self) -> None:
         self._decoder = Decoder(max_header_list_size=_LARGEST_LIST)
+        self._known: dict[bytes, Headers] = {}
 
     def allow_table(self, size: int) -> None:
         """See how large a table the receiver of this direction allows; the sender says when it makes use of it."""
@@ -36,11 +38,27 @@ class HeaderReader:
         Raises:
             ContentError: it is not HPACK; later blocks cannot be read either.
         """
+        known = self._known.get(block)
+        if known is not None:
+            return known
         try:
             found = self._decoder.decode(block, raw=True)
         except HPACKError as error:
             raise ContentError("headers", type(error).__name__) from error
-        return tuple([(_text(header[0]), _text(header[1])) for header in found])
+        headers = tuple([(_text(header[0]), _text(header[1])) for header in found])
+        if _only_refers(block) and len(self._known) < _MOST_KNOWN:
+            self._known[block] = headers
+        else:
+            self._known.clear()
+        return headers
+
+
+def _only_refers(block: bytes) -> bool:
+    """Whether a block consists of indices alone, a byte each (section 6.1): it leaves the table as it is.
+
+    Such blocks, most of what servers send, mean the same until another one changes the table.
+    """
+    return bool(block) and min(block) > 0x80 and max(block) < 0xFF
 
 
 def literal(name: str, value: str) -> bytes:
