@@ -106,14 +106,10 @@ class Collector:
         return self.ports
 
     async def stop(self) -> None:
-        """Stop in this order: accept no more, let running requests finish, end the joiner, send what is queued."""
+        """Stop in this order: accept no more, let running requests and the joiner finish, send what is queued."""
         http = () if self._http is None else (self._http.cleanup(),)
         grpc = () if self._grpc is None else (self._grpc.stop(self._settings.drain_seconds),)
-        await asyncio.gather(*http, *grpc)
-        if self._joiner is not None:
-            joiner, task = self._joiner
-            joiner.stop()
-            await asyncio.wait((task,))
+        await asyncio.gather(*http, *grpc, self._end_joiner())
         if self._outlet is not None:
             await self._outlet.close(self._settings.drain_seconds)
 
@@ -146,6 +142,15 @@ class Collector:
 
     async def _ready(self) -> bool:
         return self._outlet is not None and await self._outlet.reachable(_PROBE_SECONDS)
+
+    async def _end_joiner(self) -> None:
+        """Let the joiner finish its round; without Kafka that takes too long, and the next owner does it again."""
+        if self._joiner is not None:
+            joiner, task = self._joiner
+            joiner.stop()
+            await asyncio.wait((task,), timeout=self._settings.drain_seconds)
+            task.cancel()
+            await asyncio.wait((task,))
 
     def _joiner_ended(self, task: asyncio.Task[None]) -> None:
         """An error of the joiner's own ends the collector: nobody else would notice that halves wait for ever."""

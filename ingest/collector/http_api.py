@@ -63,6 +63,8 @@ class HttpApi:
         """
         desk, settings = self._desk, self._desk.settings
         headers = {name.lower(): value for name, value in request.headers.items()}
+        if way.key_in_query and "key" in request.query:
+            headers.setdefault("x-api-key", request.query["key"])
         caller = authenticate(desk.ring, headers)
         desk.rates.request(caller.key_id)
         if not way.takes(request.content_type):

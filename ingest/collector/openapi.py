@@ -86,7 +86,7 @@ def _refusal_parts(status: str, way: Way) -> dict[str, Any]:
     parts: dict[str, Any] = {}
     if status in ("429", "503"):
         parts["headers"] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds."}}
-    if set(way.media_types) & {NDJSON}:
+    if way.refuses_as_json:
         parts["content"] = {JSON: {"schema": {"$ref": _REF.format(name="Error")}}}
     return parts
 

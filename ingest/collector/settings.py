@@ -37,7 +37,7 @@ class CollectorSettings:
         bytes_per_second: most bytes of one key, decompressed, on average.
         in_flight_bytes: bytes held at a time, of requests that are read and of records that Kafka has not acknowledged.
         body_seconds: longest that a body may take to arrive.
-        ack_seconds: longest that an answer waits for Kafka.
+        ack_seconds: longest that an answer waits for Kafka; less than the 10 s for which OTLP's exporters wait.
         delivery_seconds: longest that Kafka is tried for a record; longer than `ack_seconds`, so that who tries again
             finds out what became of the first attempt.
         remembered_requests: finished requests whose Idempotency-Key is recognised.
@@ -62,7 +62,7 @@ class CollectorSettings:
     bytes_per_second: int = 0
     in_flight_bytes: int = 128 << 20
     body_seconds: float = 30.0
-    ack_seconds: float = 10.0
+    ack_seconds: float = 8.0
     delivery_seconds: float = 60.0
     remembered_requests: int = 10_000
     join_seconds: float = 60.0

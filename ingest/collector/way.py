@@ -35,6 +35,7 @@ class Way:
         decode: makes a batch of a request; may raise `Refused`.
         refuse: makes an answer of a refusal, given the request's content type.
         answer_type: the answer's content type, given the request's.
+        key_in_query: whether an API key may stand in the URL, as `?key=iw_…`, for senders that cannot set a header.
     """
 
     path: str
@@ -42,6 +43,12 @@ class Way:
     decode: Callable[[Received], Batch]
     refuse: Callable[[Refused, str], Answer] = _as_json
     answer_type: Callable[[str], str] = _json
+    key_in_query: bool = False
+
+    @property
+    def refuses_as_json(self) -> bool:
+        """Whether refusals are told as `answers.refusal` tells them."""
+        return self.refuse is _as_json
 
     def takes(self, media_type: str) -> bool:
         """Whether a content type is understood."""

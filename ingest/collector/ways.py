@@ -14,6 +14,6 @@ WAYS: Final = (
     Way("/v1/events", MEDIA_TYPES, decode_events),
     Way("/v1/feedback", MEDIA_TYPES, decode_feedback),
     Way("/v1/telemetry", MEDIA_TYPES, decode_telemetry),
-    Way("/cloudevents", (STRUCTURED, BATCHED, ANY), decode_cloudevents),
+    Way("/cloudevents", (STRUCTURED, BATCHED, ANY), decode_cloudevents, key_in_query=True),
     *OTLP_WAYS,
 )

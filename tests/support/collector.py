@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
 from app.local.ports import free_ports
@@ -144,12 +145,7 @@ def messages_of(bootstrap: str, topic: str) -> Iterator[KafkaMessage]:
     """Yield every record of a topic, from its beginning to where it ends now."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "tests-read", "enable.auto.commit": False})
     try:
-        partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
-        ends = {}
-        for partition in partitions:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
-            if high > low:
-                ends[partition] = high
+        ends = _ends(consumer, topic)
         consumer.assign([TopicPartition(topic, partition, 0) for partition in ends])
         while ends:
             message = consumer.poll(30)
@@ -163,6 +159,22 @@ def messages_of(bootstrap: str, topic: str) -> Iterator[KafkaMessage]:
                 del ends[partition]
     finally:
         consumer.close()
+
+
+def _ends(consumer: Consumer, topic: str) -> dict[int, int]:
+    """Return where each partition ends that holds something; a broker that was halted may not lead it at once."""
+    deadline = time.monotonic() + DEADLINE
+    while True:
+        try:
+            places = [
+                TopicPartition(topic, number)
+                for number in consumer.list_topics(topic, timeout=30).topics[topic].partitions
+            ]
+            marks = {place.partition: consumer.get_watermark_offsets(place, timeout=30) for place in places}
+            return {number: high for number, (low, high) in marks.items() if high > low}
+        except KafkaException:
+            assert time.monotonic() < deadline, f"{topic} has no leader"
+            time.sleep(0.1)
 
 
 def events_of(bootstrap: str, topic: str) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 
 from inferwatch import topics
+from ingest.api_keys import create
 from tests.support.collector import Client, collector_process, events_of, running_collector
 
 REQUEST = {"model": "llama", "messages": [{"role": "user", "content": "Hi"}]}
@@ -31,9 +32,10 @@ def headers(kind: str, service: str) -> dict[str, str]:
     }
 
 
-async def send(client: Client, kind: str, service: str) -> int:
+async def send(client: Client, kind: str, service: str, query: str = "") -> int:
     body = REQUEST if kind == "request" else RESPONSE
-    async with client.session.post(f"{client.base}/cloudevents", json=body, headers=headers(kind, service)) as response:
+    url = f"{client.base}/cloudevents{query}"
+    async with client.session.post(url, json=body, headers=headers(kind, service)) as response:
         return response.status
 
 
@@ -61,6 +63,16 @@ async def test_halves_are_joined_in_any_order_and_once(bootstrap: str) -> None:
     for service in (straight, turned):
         (event,) = of(bootstrap, service)
         assert (event["source"], event["response_model"]) == ("cloudevents", "llama-3")
+
+
+async def test_a_logger_that_cannot_set_headers_has_its_key_in_the_address(bootstrap: str, tmp_path: Path) -> None:
+    _, key = create(tmp_path / "keys.json", time.time(), team="alpha")
+    service = f"k-{uuid.uuid4()}"
+    async with running_collector(bootstrap, api_keys=tmp_path / "keys.json") as client:
+        assert await send(client, "request", service) == 401
+        assert [await send(client, kind, service, f"?key={key}") for kind in ("request", "response")] == [200, 200]
+        await until(lambda: bool(of(bootstrap, service)), "the inference")
+    assert of(bootstrap, service)[0]["team"] == "alpha"
 
 
 async def test_half_an_inference_becomes_one_when_the_other_half_does_not_come(bootstrap: str) -> None:

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import grpc
 import pytest
 
 from inferwatch import topics
@@ -16,6 +17,7 @@ from processors.settings import KafkaSettings
 from tests.support.collector import Client, Reply, events_of, running_collector
 from tests.support.kafka import RunningKafka, running_kafka
 from tests.support.needs import need_kafka
+from tests.support.otel_payloads import payloads
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +31,16 @@ def mortal_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningKa
 
 def event() -> dict[str, Any]:
     return {"event_id": str(uuid.uuid4()), "duration": 0.5, "request_model": "m"}
+
+
+async def export(client: Client) -> None:
+    """Send a span over gRPC."""
+    request = payloads.moved_to(payloads.traces("openai-v2-2.4b0"), time.time() - 1)
+    address = f"127.0.0.1:{client.collector.ports.grpc}"
+    async with grpc.aio.insecure_channel(address) as channel:
+        await channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")(
+            request.SerializeToString()
+        )
 
 
 async def until_acknowledged(client: Client, body: Any, key: str) -> Reply:
@@ -55,11 +67,15 @@ async def test_while_the_broker_stands_still_the_answer_is_503_and_a_repetition_
             assert time.monotonic() - began < 5
             again = await client.post("/v1/events", sent, idempotency_key="k")
             not_ready = await client.get("/readyz")
+            with pytest.raises(grpc.aio.AioRpcError) as by_grpc:
+                await export(client)
         finally:
             os.kill(mortal_kafka.pid, signal.SIGCONT)
         taken = await until_acknowledged(client, sent, "k")
     assert [each.status for each in (refused, again, not_ready)] == [503, 503, 503]
     assert int(refused.headers["Retry-After"]) >= 1
+    assert by_grpc.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert b"RetryInfo" in bytes(dict(by_grpc.value.trailing_metadata() or ())["grpc-status-details-bin"])
     assert refused.error["code"] == "unavailable"
     (event_id,) = taken.json["event_ids"]
     ids = [each["event_id"] for each in events_of(mortal_kafka.bootstrap, topics.INFERENCES)]
