@@ -5,6 +5,7 @@ Pure: no I/O. Bytes that cannot be understood end in `Opaque`, never in an excep
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -12,6 +13,7 @@ from typing import Final
 
 MAX_HEAD_BYTES: Final = 256 << 10
 _MAX_LINE_BYTES: Final = 16 << 10
+_LENGTH: Final = re.compile("[0-9]{1,18}")
 
 
 class Body(Enum):
@@ -270,6 +272,6 @@ def _declared(head: Head, otherwise: BodyRule) -> BodyRule:
     if not lengths:
         return otherwise
     length = lengths.pop()
-    if lengths or not length.isascii() or not length.isdigit():
+    if lengths or not _LENGTH.fullmatch(length):
         return Body.NOT_HTTP
     return int(length)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
 from inferwatch.clock import Clock
 from ingest.sidecar.framing import (
-    Body,
     BodyPart,
     BodyRule,
     End,
@@ -28,6 +28,7 @@ from ingest.sidecar.tap import HttpObserver, Outcome, Tap
 
 log: Final = logging.getLogger("inferwatch.sidecar")
 
+_STATUS: Final = re.compile("[0-9]{3}")
 _MOST_PIPELINED: Final = 64
 """Requests of one connection that may wait for their responses; clients of that protocol hardly ever send two."""
 
@@ -36,7 +37,6 @@ _MOST_PIPELINED: Final = 64
 class _Pending:
     """A request whose response is not complete."""
 
-    method: str
     observer: HttpObserver | None
     answered: bool = False
 
@@ -54,6 +54,7 @@ class HttpWatch:
         self._requests = Framer(request_body)
         self._responses = Framer(self._response_body)
         self._pending: deque[_Pending] = deque()
+        self._methods: deque[str] = deque()
         self._arriving: HttpObserver | None = None
         self._began = 0.0
         self._opaque = False
@@ -164,10 +165,11 @@ class HttpWatch:
         return b""
 
     def _response_body(self, head: Head) -> BodyRule:
-        if not self._pending:
-            return response_body(head, "GET")
-        method = self._pending[0].method
-        return Body.NOT_HTTP if method == "CONNECT" else response_body(head, method)
+        # Asked while the responses before this one, in the same bytes, are still to be told.
+        method = self._methods[0] if self._methods else "GET"
+        if self._methods and not _is_interim(head):
+            self._methods.popleft()
+        return response_body(head, method)
 
     def _added(self, line: StartLine) -> bytes:
         final = line.text.startswith(b"HTTP/1.") and line.text[9:10] != b"1"
@@ -180,7 +182,8 @@ class HttpWatch:
             case Head():
                 self._counters.add("inferwatch_sidecar_http_requests_total")
                 self._arriving = self._tap.http(self._began, item)
-                self._pending.append(_Pending(item.start[0], self._arriving))
+                self._pending.append(_Pending(self._arriving))
+                self._methods.append(item.start[0])
             case BodyPart():
                 if self._arriving is not None:
                     self._arriving.request_part(memoryview(data)[item.start : item.end])
@@ -194,10 +197,10 @@ class HttpWatch:
         pending = self._pending[0] if self._pending else None
         match item:
             case Head():
-                status = int(item.start[1]) if item.start[1].isdigit() else 0
-                if pending is not None and status >= 200:
+                if pending is not None and not _is_interim(item):
                     pending.answered = True
                     if pending.observer is not None:
+                        status = int(item.start[1]) if _STATUS.fullmatch(item.start[1]) else 0
                         pending.observer.response_head(status, item)
             case BodyPart():
                 if pending is not None and pending.observer is not None:
@@ -236,3 +239,8 @@ class HttpWatch:
         self._pending.clear()
         self._counters.add("inferwatch_sidecar_observer_errors_total")
         log.exception("A connection passes unobserved from here on")
+
+
+def _is_interim(head: Head) -> bool:
+    """Whether a response only precedes the one that answers (RFC 9110, section 15.2)."""
+    return head.start[1].startswith("1")
