@@ -21,6 +21,7 @@ CODES: Final = (
     *("INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"),
 )
 """Names of gRPC's status codes by number."""
+_BY_NUMBER: Final = {str(number): name for number, name in enumerate(CODES)}
 
 _OF_HTTP: Final = {
     "400": "INTERNAL",
@@ -37,6 +38,11 @@ _OF_HTTP: Final = {
 _OF_RESET: Final = {0x7: "UNAVAILABLE", 0x8: "CANCELLED", 0xB: "RESOURCE_EXHAUSTED", 0xC: "PERMISSION_DENIED"}
 """What a client makes of a stream that the server resets ("Errors" of gRPC over HTTP/2); anything else is INTERNAL."""
 
+_CANCEL: Final = 0x8
+_ROUNDED: Final = 0.99
+"""Clients round the time-out that they tell up, by at most 1 %."""
+_UNDERWAY_SECONDS: Final = 0.01
+"""How much later a call may be seen to begin than its client began to count, and seen to end sooner."""
 _TIMEOUT: Final = re.compile(r"([0-9]{1,8})([HMSmun])")
 _SECONDS: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
@@ -94,7 +100,7 @@ class GrpcCall:
         number = told.get("grpc-status", "")
         details = unquote(told.get("grpc-message", ""))
         if number.isascii() and number.isdigit():
-            self._end("complete", CODES[int(number)] if int(number) < len(CODES) else "UNKNOWN", details)
+            self._end("complete", _BY_NUMBER.get(number, "UNKNOWN"), details)
             return
         status = dict(self._seen_headers or trailers).get(":status", "200")
         if status == "200":
@@ -104,12 +110,15 @@ class GrpcCall:
 
     def reset(self, code: int) -> None:
         """End as a stream that upstream reset with an error code of HTTP/2."""
+        if code == _CANCEL and self._timed_out():
+            self._end_timed_out()
+            return
         self._end("complete", _OF_RESET.get(code, "INTERNAL"), f"the server reset the stream with error code {code}")
 
     def client_gone(self) -> None:
         """End as the client left, which it does by itself where its deadline has passed."""
-        if self._timeout is not None and self._clock.elapsed() - self._began >= self._timeout:
-            self._end("complete", "DEADLINE_EXCEEDED", "the client's deadline passed")
+        if self._timed_out():
+            self._end_timed_out()
         else:
             self._end("client_gone", "CANCELLED", "")
 
@@ -120,6 +129,14 @@ class GrpcCall:
     def unreadable(self) -> None:
         """End as the connection's bytes could not be followed any more."""
         self._end("unreadable", "", "")
+
+    def _timed_out(self) -> bool:
+        if self._timeout is None:
+            return False
+        return self._clock.elapsed() - self._began >= self._timeout * _ROUNDED - _UNDERWAY_SECONDS
+
+    def _end_timed_out(self) -> None:
+        self._end("complete", "DEADLINE_EXCEEDED", "the client's deadline passed")
 
     def _end(self, outcome: Outcome, code: str, details: str) -> None:
         if self._observer is None:

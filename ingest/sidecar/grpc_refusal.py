@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from ingest.sidecar.h2_frames import ACK, GOAWAY, PING, SETTINGS, Block, frame, header_frames
+from ingest.sidecar.h2_frames import ACK, GOAWAY, SETTINGS, Block, frame, header_frames
 from ingest.sidecar.h2_headers import literals
 
 _UNAVAILABLE = "14"
@@ -25,11 +25,6 @@ def unavailable(stream: int, reason: str) -> bytes:
         ("grpc-message", quote(reason, safe=" !\"#$&'()*+,-./:;<=>?@[]^_`{|}~")),
     )
     return header_frames(Block(stream, True, literals(headers)))
-
-
-def pong(payload: bytes) -> bytes:
-    """Return the answer to a ping."""
-    return frame(PING, ACK, 0, payload)
 
 
 def goaway(last_stream: int) -> bytes:

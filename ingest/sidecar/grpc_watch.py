@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Final
 
 from inferwatch.clock import Clock
+from ingest.errors import ContentError
 from ingest.sidecar.grpc_call import GrpcCall
 from ingest.sidecar.grpc_refusal import goaway, greeting, unavailable
 from ingest.sidecar.h2_frames import PREFACE, Block, NotHttp2, header_frames
-from ingest.sidecar.h2_headers import Headers, literals
+from ingest.sidecar.h2_headers import Headers, literals, table_updates
 from ingest.sidecar.h2_side import Side
 from ingest.sidecar.header_strip import without_ours
 from ingest.sidecar.metrics import Counters
@@ -44,7 +45,8 @@ class GrpcWatch:
         self._from_upstream.receives_tables_of(self._from_client)
         self._opaque = False
         self._served = False
-        self._said_farewell = False
+        self._last_stream = 0
+        self._said: int | None = None
 
     @property
     def busy(self) -> bool:
@@ -72,8 +74,9 @@ class GrpcWatch:
 
     def response(self, data: bytes) -> list[bytes]:
         """See bytes from upstream."""
-        self._served = True
-        return self._follow(self._from_upstream, data)
+        passed = self._follow(self._from_upstream, data)
+        self._served = self._served or bool(passed)
+        return passed
 
     def client_gone(self) -> None:
         """See that the client left."""
@@ -96,18 +99,23 @@ class GrpcWatch:
         return [*sent, goaway(waiting[-1])] if waiting else sent
 
     def farewell(self) -> bytes:
-        """Return GOAWAY, once: calls that are under way go on, further ones need another connection."""
-        if self._opaque or self._said_farewell or not self._served or not self._from_upstream.between_frames:
+        """Return GOAWAY: calls that are under way go on, further ones need another connection.
+
+        It is said again once no call is under way, with the last one that was taken: a client knows then that what it
+        sends meanwhile was not processed, and asks again elsewhere.
+        """
+        last = _EVERY_STREAM if self._calls else self._last_stream
+        if self._opaque or last == self._said or not self._served or not self._from_upstream.between_frames:
             return b""
-        self._said_farewell = True
-        return goaway(_EVERY_STREAM)
+        self._said = last
+        return goaway(last)
 
     def _follow(self, side: Side, data: bytes) -> list[bytes]:
         if self._opaque:
             return [*side.release(), data]
         try:
             return side.feed(data)
-        except NotHttp2:
+        except (NotHttp2, ContentError):
             self._become_opaque()
             return side.release()
         except Exception:
@@ -117,13 +125,14 @@ class GrpcWatch:
             return side.release()
 
     def _request_headers(self, headers: Headers, block: Block) -> bytes | None:
-        if block.stream not in self._calls and block.stream % 2:
+        if block.stream > self._last_stream:
+            self._last_stream = block.stream
             self._counters.add("inferwatch_sidecar_grpc_calls_total")
             call = GrpcCall(self._tap, self._clock, self._counters, headers, self._capture_bytes)
             self._calls[block.stream] = call
         if not self._strip:
             return None
-        kept = literals(without_ours(headers))
+        kept = table_updates(block.encoded) + literals(without_ours(headers))
         return header_frames(Block(block.stream, block.ends_stream, kept, block.priority))
 
     def _request_data(self, stream: int, data: memoryview, ends_stream: bool) -> None:

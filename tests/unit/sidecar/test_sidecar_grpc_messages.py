@@ -49,7 +49,7 @@ def test_the_beginning_of_a_message_is_kept_with_the_size_that_it_was_to_have(da
 def test_compressed_messages_are_read_as_far_as_is_wanted(coding: str, packed: bytes) -> None:
     assert plain(packed, coding, 1_000) == b"x" * 99
     assert plain(packed, coding, 10) == b"x" * 10
-    assert b"x" * 99 == plain(packed[:-4], coding, 1_000)
+    assert plain(packed[:-4], coding, 1_000) == b"x" * 99
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "snappy", ""])

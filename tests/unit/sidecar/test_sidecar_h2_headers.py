@@ -1,5 +1,7 @@
 """What is put behind or in the place of a header block is read by its receiver as it is meant."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,11 +83,9 @@ def test_a_table_that_was_not_agreed_on_is_an_error() -> None:
 
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_headers_raise_nothing_else(block: bytes) -> None:
-    table_updates(block)
-    try:
+    assert block.startswith(table_updates(block))
+    with contextlib.suppress(ContentError):
         HeaderReader().read(block)
-    except ContentError as error:
-        assert error.where == "headers"
 
 
 def test_headers_that_unfold_to_megabytes_are_given_up() -> None:
