@@ -75,8 +75,8 @@ class ClientConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Pass a half-close on; upstream decides what it means."""
-        if self._upstream is None or not self._upstream.can_write_eof():
-            return False
+        if self._upstream is None or not self._upstream.can_write_eof() or not self._transport.can_write_eof():
+            return False  # TLS has no half-close here: the connection ends
         self._client_ended = True
         if not self._upstream.is_closing():
             self._upstream.write_eof()
@@ -105,11 +105,14 @@ class ClientConnection(asyncio.Protocol):
             self._transport.write(farewell)
 
     def close(self) -> None:
-        """Close once what was written has gone out."""
-        self._transport.close()
+        """Say farewell and close once what was written has gone out."""
+        if not self._transport.is_closing():
+            self.say_farewell()
+            self._transport.close()
 
     def abort(self) -> None:
-        """Close now."""
+        """Close now; what is under way ends as it does where upstream breaks off."""
+        self.watch.upstream_gone()
         self._transport.abort()
 
     def send(self, data: bytes) -> None:
@@ -129,7 +132,7 @@ class ClientConnection(asyncio.Protocol):
         self._upstream = None
         if self._transport.is_closing():
             return
-        if self._client_ended:
+        if self._client_ended and not self.watch.ends_with_connection:
             self.watch.client_gone()
             self._transport.close()
             return
