@@ -34,6 +34,7 @@ class KafkaOutlet:
         self._loop = asyncio.get_running_loop()
         self._settled: list[Callable[[], None]] = []
         self._closing = threading.Event()
+        self._closing_seconds = 0.0
         self._producer = Producer(
             {
                 "client.id": "inferwatch-collector",
@@ -80,8 +81,7 @@ class KafkaOutlet:
 
     async def close(self, seconds: float) -> None:
         """Wait for acknowledgements, let the rest fail, end the thread."""
-        await asyncio.to_thread(self._producer.flush, seconds)
-        self._producer.purge(in_queue=True, in_flight=True)
+        self._closing_seconds = seconds
         self._closing.set()
         await asyncio.to_thread(self._thread.join)
         await asyncio.to_thread(self._producer.close)
@@ -105,18 +105,19 @@ class KafkaOutlet:
         delivery.fail(record, reason)
 
     def _poll(self) -> None:
-        while True:
-            last = self._closing.is_set()
-            if last:
-                self._producer.flush(_POLL_SECONDS)
-            else:
-                self._producer.poll(_POLL_SECONDS)
-            if self._settled:
-                # Callbacks run in whichever thread polls or flushes: the list changes hands in one step.
-                settled, self._settled = self._settled, []
-                self._loop.call_soon_threadsafe(_call_all, settled)
-            if last:
-                return
+        """The thread's body: nobody else polls or flushes, so callbacks run here only."""
+        while not self._closing.is_set():
+            self._producer.poll(_POLL_SECONDS)
+            self._hand_over()
+        self._producer.flush(self._closing_seconds)
+        self._producer.purge(in_queue=True, in_flight=True)
+        self._producer.flush(_POLL_SECONDS)
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._settled:
+            settled, self._settled = self._settled, []
+            self._loop.call_soon_threadsafe(_call_all, settled)
 
     def _error(self, error: KafkaError) -> None:
         if error.fatal():

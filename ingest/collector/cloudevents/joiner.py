@@ -27,6 +27,7 @@ from ingest.collector.cloudevents.join import Join, Pair
 from ingest.collector.metrics import Counters, MetricName
 from ingest.collector.outlet import Delivery, Outlet
 from ingest.collector.settings import CollectorSettings
+from ingest.collector.validity import event_invalid
 from ingest.errors import ContentError, Refused
 
 log: Final = logging.getLogger("inferwatch.collector")
@@ -136,14 +137,15 @@ class Joiner:
         return list(inference_records(self._line(inference(pair, self._settings.environment)) for pair in pairs))
 
     def _line(self, event: InferenceEvent) -> bytes:
-        """Return the line of an event; where it cannot be read back, or is too large, that of what is sure of it."""
+        """Return the line of an event; where processing would refuse it, that of what is sure of it."""
         most = self._settings.max_text_characters
         try:
             line = inference_line(event, most, 0)
-            decode_inference(line)
+            if event_invalid(decode_inference(line), self._clock.now()) is None:
+                return line
         except (Refused, EventError):
-            return inference_line(bare(event), most, 0)
-        return line
+            pass
+        return inference_line(bare(event), most, 0)
 
     async def _acknowledged(self, records: Sequence[Record]) -> bool:
         """Send records until each is acknowledged; return False where the joiner was stopped before that."""
