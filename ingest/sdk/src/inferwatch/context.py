@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -33,7 +34,6 @@ def context(
     An inner block adds to the outer one, and what it says again it says anew; attributes are merged. `traceparent` is
     the header of the request that is being served; one that is malformed is ignored.
     """
-    outer = _said.get()
     given = {
         "team": team,
         "user": user,
@@ -43,16 +43,26 @@ def context(
         "service": service,
         "environment": environment,
     }
-    said = {**outer, **{name: value for name, value in given.items() if value is not None}}
-    if traceparent is not None:
-        said |= trace_fields(traceparent)
-    if attributes is not None:
-        said["attributes"] = {**outer.get("attributes", {}), **attributes}
-    token = _said.set(said)
+    token = _said.set(_inside(_said.get(), given, traceparent, attributes))
     try:
         yield
     finally:
-        _said.reset(token)
+        # Frameworks may end a generator with a block in it in another context than they began it in (a thread, the
+        # event loop's own end of abandoned generators). What was said does not hold there anyway.
+        with contextlib.suppress(ValueError):
+            _said.reset(token)
+
+
+def _inside(
+    outer: Mapping[str, Any],
+    given: Mapping[str, str | None],
+    traceparent: str | None,
+    attributes: Mapping[str, str] | None,
+) -> Mapping[str, Any]:
+    said = {**outer, **{name: value for name, value in given.items() if value is not None}, **trace_fields(traceparent)}
+    if isinstance(attributes, Mapping):
+        said["attributes"] = {**outer.get("attributes", {}), **attributes}
+    return said
 
 
 def current_fields() -> Mapping[str, Any]:
@@ -69,7 +79,11 @@ def _active_span() -> dict[str, str] | None:
     api = sys.modules.get("opentelemetry.trace")
     if api is None:
         return None
-    found = api.get_current_span().get_span_context()
-    if not found.is_valid:
+    try:
+        found = api.get_current_span().get_span_context()
+        if not found.is_valid:
+            return None
+        return {"trace_id": f"{found.trace_id:032x}", "parent_span_id": f"{found.span_id:016x}"}
+    except Exception:
+        # Another thread may be importing it at this moment, and spans may be of any vendor's making.
         return None
-    return {"trace_id": f"{found.trace_id:032x}", "parent_span_id": f"{found.span_id:016x}"}
