@@ -64,4 +64,9 @@ def _tree(value: Any, mask: Mask) -> Any:
         return {_tree(key, mask): _tree(item, mask) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_tree(item, mask) for item in value]
-    return value
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, bytes | bytearray | memoryview):
+        return WITHHELD
+    # Data classes, sets, dates and the like become texts on the wire: they are masked as what they become.
+    return _tree(msgspec.to_builtins(value, builtin_types=(bytes, bytearray, memoryview), str_keys=True), mask)

@@ -16,7 +16,8 @@ SAMPLED_OUT: Final = "inferwatch.text.sampled_out"
 def keeps_text(event: InferenceEvent, share: float) -> bool:
     """Whether the text of an event is among the `share` that is kept; that of an error always is.
 
-    What belongs to one trace or conversation is kept or left out together, by every process that looks at it.
+    What belongs to one trace or, where there is none, one conversation is kept or left out together, by every process
+    that looks at it.
     """
     if share >= 1.0 or event.status == "error":
         return True
