@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 import pytest
+from openai.types.chat import ChatCompletionMessage
 
 from inferwatch import Inference, InferenceEvent, Message, Part, text_message
 from inferwatch.chat import as_messages
@@ -147,3 +148,26 @@ def test_an_end_that_is_noticed_late_is_dated_back(recorded: Recorded) -> None:
     recorded.clock.move(60)
     inference.end(after=heard)
     assert recorded.events[0].duration == 2
+
+
+def test_a_reason_of_none_leaves_the_one_that_was_said(recorded: Recorded) -> None:
+    with recorded.inference() as inference:
+        for reason in (None, "stop", None):
+            inference.finish(reason)
+    with recorded.inference() as inference:
+        inference.finish(None)
+    assert [event.finish_reasons for event in recorded.events] == [("stop",), ()]
+
+
+def test_messages_and_tool_calls_may_be_objects_of_a_client_library() -> None:
+    call = {"id": "1", "function": {"name": "weather", "arguments": '{"city":"Bonn"}'}, "type": "function"}
+    answer = ChatCompletionMessage.model_validate({"role": "assistant", "content": "Let me see.", "tool_calls": [call]})
+    expected = Message(
+        role="assistant",
+        parts=(
+            Part(type="text", content="Let me see."),
+            Part(type="tool_call", id="1", name="weather", arguments='{"city":"Bonn"}'),
+        ),
+    )
+    as_dict = {"role": "assistant", "content": "Let me see.", "tool_calls": answer.tool_calls}
+    assert as_messages([answer, as_dict, answer.model_dump()]) == (expected,) * 3

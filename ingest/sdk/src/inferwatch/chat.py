@@ -8,13 +8,14 @@ from typing import Any, Final
 from inferwatch.events import Message, Part, text_message
 
 _TEXT_PARTS: Final = ("text", "input_text", "output_text", "refusal")
+_MESSAGE_FIELDS: Final = ("role", "content", "tool_calls", "tool_call_id")
 
 
 def as_messages(given: object, role: str = "user") -> tuple[Message, ...]:
     """Return what was asked or answered as messages; a text is one of `role`.
 
-    Takes a text, a `Message`, a message as a mapping with `role` and `content` as OpenAI's API has it, and sequences of
-    these; anything else counts as its text.
+    Takes a text, a `Message`, a message as OpenAI's API has it (a mapping, or an object such as `openai` returns, with
+    `role` and `content`), and sequences of these; anything else counts as its text.
     """
     if given is None:
         return ()
@@ -30,6 +31,8 @@ def _as_message(given: object, role: str) -> Message:
         return given
     if isinstance(given, Mapping):
         return chat_message(given, role)
+    if isinstance(getattr(given, "role", None), str):
+        return chat_message({name: getattr(given, name, None) for name in _MESSAGE_FIELDS}, role)
     return text_message(role, given if isinstance(given, str) else str(given))
 
 
@@ -44,11 +47,18 @@ def chat_message(given: Mapping[str, Any], otherwise: str = "user") -> Message:
     parts = [_part(item) for item in content] if isinstance(content, list | tuple) else []
     if isinstance(content, str):
         parts.append(Part(type="text", content=content))
-    for call in given.get("tool_calls") or ():
-        function = call.get("function") or {}
-        name, arguments = function.get("name"), function.get("arguments")
-        parts.append(Part(type="tool_call", id=call.get("id"), name=name, arguments=arguments))
+    parts += [_tool_call(call) for call in given.get("tool_calls") or ()]
     return Message(role=role, parts=tuple(parts))
+
+
+def _tool_call(call: object) -> Part:
+    function = _of(call, "function")
+    name, arguments = _of(function, "name"), _of(function, "arguments")
+    return Part(type="tool_call", id=_of(call, "id"), name=name, arguments=arguments)
+
+
+def _of(thing: object, name: str) -> Any:
+    return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)
 
 
 def _part(item: object) -> Part:

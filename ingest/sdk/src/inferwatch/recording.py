@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from types import TracebackType
@@ -104,9 +105,10 @@ class Inference:
             "token_source": "reported",
         }
 
-    def finish(self, *reasons: str) -> None:
-        """Say why generation ended, such as `stop` or `length`."""
-        self._fields["finish_reasons"] = reasons
+    def finish(self, *reasons: str | None) -> None:
+        """Say why generation ended, such as `stop` or `length`; None, as chunks before the last have, says nothing."""
+        if said := tuple([reason for reason in reasons if reason]):
+            self._fields["finish_reasons"] = said
 
     def error(self, error_type: str, message: str = "") -> None:
         """Say that the inference failed although no exception leaves the block."""
@@ -131,7 +133,9 @@ class Inference:
         try:
             self._record(self._event(self.elapsed() if after is None else after, error, cancelled))
         except Exception:
-            log.warning("An inference could not be mirrored", exc_info=True)
+            # A log handler of the application's may fail too.
+            with contextlib.suppress(Exception):
+                log.warning("An inference could not be mirrored", exc_info=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
