@@ -11,6 +11,8 @@ from inferwatch.masking import Mask
 
 _AT_LEAST_ONE: Final = ("max_events", "max_bytes", "max_text_characters", "events_per_record", "record_bytes")
 _SECONDS: Final = ("linger", "delivery_timeout", "flush_timeout", "report_interval")
+_MOST_SECONDS: Final = 86_400
+_TEXTS: Final = ("service", "environment", "team", "source", "api_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +72,20 @@ class MirrorSettings:
             _check_url(self.collector_url)
         elif not self.bootstrap_servers:
             raise SettingError("bootstrap_servers", self.bootstrap_servers, "host:port[,host:port…]")
+        for name in _TEXTS:
+            if not isinstance(getattr(self, name), str):
+                raise SettingError(name, getattr(self, name), "text")
+        # It becomes a header; one that was read from a file often ends with a line break. Not quoted: it is a secret.
+        if not (self.api_key.isascii() and self.api_key.isprintable()) or " " in self.api_key:
+            raise SettingError("api_key", "…", "printable ASCII without blanks and line breaks")
         if not 0.0 <= self.text_sample <= 1.0:
             raise SettingError("text_sample", self.text_sample, "a share from 0 to 1")
         for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise SettingError(name, getattr(self, name), "a number of at least 1")
         for name in _SECONDS:
-            if getattr(self, name) < 0:
-                raise SettingError(name, getattr(self, name), "seconds, 0 or more")
+            if not 0 <= getattr(self, name) <= _MOST_SECONDS:
+                raise SettingError(name, getattr(self, name), "seconds, 0 or more, at most a day")
 
 
 def _check_url(url: str) -> None:
@@ -86,5 +94,5 @@ def _check_url(url: str) -> None:
         fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         fits = False
-    if not fits or "@" in url or parts.query or parts.fragment:
+    if not fits or not url.isprintable() or any(mark in url for mark in " @?#"):
         raise SettingError("collector_url", url, "a URL such as https://collector:4318; the key goes into api_key")
