@@ -12,9 +12,12 @@ from inferwatch.settings import MirrorSettings
 from inferwatch.transport import Record, Report
 
 log: Final = logging.getLogger("inferwatch.kafka")
+# An application that has not set up logging is not to find librdkafka's words on its standard error.
+log.addHandler(logging.NullHandler())
 
 _QUEUED_RECORDS: Final = 1_000
 _QUEUED_KILOBYTES: Final = 32 << 10
+_LINGER_MILLISECONDS: Final = 5
 
 
 class KafkaTransport:
@@ -31,7 +34,7 @@ class KafkaTransport:
                 "client.id": f"inferwatch-sdk-{settings.service or 'app'}",
                 "compression.type": "lz4",
                 "partitioner": "murmur2_random",
-                "linger.ms": 5,
+                "linger.ms": _LINGER_MILLISECONDS,
                 "queue.buffering.max.messages": _QUEUED_RECORDS,
                 "queue.buffering.max.kbytes": _QUEUED_KILOBYTES,
                 "message.max.bytes": 16 << 20,
@@ -39,7 +42,7 @@ class KafkaTransport:
                 **settings.kafka,
                 "bootstrap.servers": settings.bootstrap_servers,
                 "enable.idempotence": True,
-                "message.timeout.ms": int(settings.delivery_timeout * 1000) or 1,
+                "message.timeout.ms": max(int(settings.delivery_timeout * 1000), _LINGER_MILLISECONDS + 1),
             },
             logger=log,
         )

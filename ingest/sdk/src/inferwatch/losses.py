@@ -29,7 +29,7 @@ class Losses:
     def __init__(self, settings: MirrorSettings, clock: Clock, instance: str | None = None) -> None:
         self._settings = settings
         self._clock = clock
-        self._instance = instance or f"{socket.gethostname()}:{os.getpid()}:{new_event_id()[-4:]}"
+        self._instance = instance or f"{socket.gethostname()}:{os.getpid()}:{new_event_id()[-12:]}"
         self._failed: Counter[str] = Counter()
         self._dropped = 0
         self._told: Counter[str] = Counter()
