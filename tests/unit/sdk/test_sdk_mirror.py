@@ -59,7 +59,8 @@ class Failing:
 
 @contextmanager
 def mirroring(make: Callable[[Report], Transport], **settings: Any) -> Iterator[Mirror]:
-    mirror = Mirror("nowhere:9", transport=lambda _, report: make(report), linger=0.0, flush_timeout=5.0, **settings)
+    settings = {"linger": 0.0, "flush_timeout": 5.0, **settings}
+    mirror = Mirror("nowhere:9", transport=lambda _, report: make(report), **settings)
     try:
         yield mirror
     finally:
@@ -138,7 +139,7 @@ def test_a_full_transport_drops_the_oldest_and_the_counts_add_up() -> None:
 
 
 def test_what_a_full_transport_does_not_take_until_the_end_has_failed() -> None:
-    with mirroring(Blocked) as mirror:
+    with mirroring(Blocked, flush_timeout=0.1) as mirror:
         for _ in range(5):
             mirror.record(event())
     stats = mirror.stats()
@@ -264,4 +265,4 @@ def test_an_event_recorded_while_the_thread_is_made_neither_hangs_nor_starts_a_s
     caller.join(10.0)
     assert not caller.is_alive(), "it waits for a lock that it holds"
     mirror.close()
-    assert [ids(transport.records) for transport in made] == [["inner", "outer"]]
+    assert [ids(transport.records) for transport in made] == [["outer", "inner"]]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -28,7 +30,8 @@ _SHORTEST_LINGER: Final = 0.005
 class Delivery:
     """Delivers what a buffer holds; `delivered` and `failed` count events.
 
-    `run` is the thread's body. After an error of its own it begins again, with a new transport.
+    `run` is the thread's body. After an error of its own it begins again, with a new transport. `complete` says whether
+    it ended after it had taken all that waited when it was told to.
     """
 
     def __init__(
@@ -37,36 +40,61 @@ class Delivery:
         self._settings = settings
         self._buffer = buffer
         self._new_transport = new_transport
+        self._clock = clock
         self._losses = Losses(settings, clock)
+        self._one_at_a_time = threading.Lock()
+        self._ends_at: float | None = None
+        self._silent_until: dict[str, float] = {}
         self.delivered = 0
         self.failed = 0
+        self.complete = False
 
     def run(self, closing: threading.Event) -> None:
-        """Deliver until `closing` is set and nothing waits."""
-        while True:
-            try:
-                return self._deliver(closing)
-            except Exception:
-                log.exception("Mirroring failed; it begins again in %.0f s", _PAUSE_AFTER_FAILURE)
-            if closing.wait(_PAUSE_AFTER_FAILURE):
-                return
+        """Deliver until `closing` is set and what waited then is sent; let an earlier run end first."""
+        with self._one_at_a_time:
+            self.complete = False
+            while True:
+                try:
+                    return self._deliver(closing)
+                except Exception:
+                    # A log handler of the application's may fail too, here and below.
+                    with contextlib.suppress(Exception):
+                        log.exception("Mirroring failed; it begins again in %.0f s", _PAUSE_AFTER_FAILURE)
+                if closing.wait(_PAUSE_AFTER_FAILURE):
+                    return
 
     def _deliver(self, closing: threading.Event) -> None:
+        self._ends_at = None
         transport = self._new_transport(self._settings, self._report)
         try:
-            while not closing.wait(max(self._settings.linger, _SHORTEST_LINGER)):
-                self._send_all(transport, closing)
+            while not closing.wait(self._pause()):
+                self._send_waiting(transport, closing)
                 self._tell_losses(transport, closing)
                 transport.poll(0)
-            self._send_all(transport, closing)
+            self._send_waiting(transport, closing)
             self._tell_losses(transport, closing)
+            self.complete = True
         finally:
-            transport.close(self._settings.flush_timeout)
+            transport.close(self._time_left())
 
-    def _send_all(self, transport: Transport, closing: threading.Event) -> None:
-        while events := self._buffer.take(self._settings.events_per_record):
-            for record in self._records(events):
+    def _pause(self) -> float:
+        """Return how long to wait for more events: not where a full record waits already."""
+        full = len(self._buffer) >= self._settings.events_per_record
+        return 0.0 if full else max(self._settings.linger, _SHORTEST_LINGER)
+
+    def _send_waiting(self, transport: Transport, closing: threading.Event) -> None:
+        """Send what waits now. What comes meanwhile, however much, is for the next round: losses have to be told."""
+        most = self._settings.events_per_record
+        for _ in range(0, len(self._buffer), most):
+            for record in self._records(self._buffer.take(most)):
                 self._send(record, transport, closing)
+
+    def _time_left(self) -> float:
+        """Return the seconds left for ending, which begins with the first call."""
+        now = time.monotonic()
+        if self._ends_at is None:
+            self._ends_at = now + self._settings.flush_timeout
+        return max(0.0, self._ends_at - now)
 
     def _tell_losses(self, transport: Transport, closing: threading.Event) -> None:
         self._losses.dropped(self._buffer.dropped)
@@ -108,7 +136,7 @@ class Delivery:
             try:
                 return transport.send(record)
             except BufferError:
-                if closing.is_set():
+                if closing.is_set() and not self._time_left():
                     return self._report(record, "the transport was full at the end")
                 transport.poll(0.1)
             except Exception as error:
@@ -125,7 +153,11 @@ class Delivery:
     def _lost(self, events: int, reason: str) -> None:
         self.failed += events
         self._losses.failed(events, reason)
-        log.warning("%d mirrored events were lost: %s", events, reason)
+        now = self._clock.elapsed()
+        if now >= self._silent_until.get(reason, now):
+            self._silent_until[reason] = now + self._settings.report_interval
+            with contextlib.suppress(Exception):
+                log.warning("%d mirrored events were lost: %s; more are counted, and told later", events, reason)
 
 
 def _inferences(lines: list[bytes]) -> Record:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import atexit
-import logging
-import os
-import threading
-import weakref
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from inferwatch.buffer import EventBuffer, Mirrored
+from inferwatch.background import Background, warn
 from inferwatch.clock import Clock, SystemClock
 from inferwatch.context import current_fields
-from inferwatch.delivery import Delivery, TransportFactory
+from inferwatch.delivery import TransportFactory
 from inferwatch.events import FeedbackEvent, InferenceEvent
 from inferwatch.ids import new_event_id
 from inferwatch.recording import Inference
 from inferwatch.settings import MirrorSettings
 from inferwatch.transport import Report, Transport
-
-log: Final = logging.getLogger("inferwatch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,35 +56,30 @@ class Mirror:
             "team": self.settings.team,
         }
         self._clock = clock or SystemClock()
-        self._new_transport = transport or _transport
-        self._reset()
-        _mirrors.add(self)
-
-    def _reset(self) -> None:
-        # In a forked child the parent's lock may be held for ever, and its events are the parent's to send.
-        # Re-entrant: under it the garbage collector may end a generator that was timing an inference, which records it.
-        self._start_lock = threading.RLock()
-        self._buffer = EventBuffer(self.settings.max_events, self.settings.max_bytes)
-        self._delivery = Delivery(self.settings, self._buffer, self._new_transport, self._clock)
-        self._thread: threading.Thread | None = None
-        self._closing = threading.Event()
+        self._background = Background(self.settings, transport or _transport, self._clock)
 
     def record(self, event: InferenceEvent) -> None:
         """Mirror an event."""
-        self._put(event)
+        self._background.put(event)
 
     def inference(self, model: str, input: object = None, **fields: Any) -> Inference:
         """Return a context manager that times and mirrors one inference of `model`.
 
         `input` is a prompt, or a sequence of `Message`s or of dicts with `role` and `content`; `fields` are further
-        fields of `InferenceEvent`, such as `conversation_id` or `prompt_name`. What they do not say is taken from
-        `inferwatch.context` and from an active OpenTelemetry span, then from the mirror's settings.
+        fields of `InferenceEvent`, such as `conversation_id` or `prompt_name`. What they do not say, or say as None, is
+        taken from `inferwatch.context` and from an active OpenTelemetry span, then from the mirror's settings.
         """
         said = current_fields()
-        given = {**self._defaults, **said, **fields}
-        if "attributes" in said and "attributes" in fields:
-            given["attributes"] = {**said["attributes"], **fields["attributes"]}
-        return Inference(self._put, self._clock, model, input, given)
+        try:
+            if None in fields.values():
+                fields = {name: value for name, value in fields.items() if value is not None}
+            given = {**self._defaults, **said, **fields}
+            if "attributes" in said and "attributes" in fields:
+                given["attributes"] = {**said["attributes"], **fields["attributes"]}
+        except Exception:
+            # Values may be of any type. Whether an event can be made of them shows at its end.
+            given = {**self._defaults, **said, **fields}
+        return Inference(self.record, self._clock, model, input, given)
 
     def feedback(
         self,
@@ -110,9 +98,9 @@ class Mirror:
         """
         feedback_id = new_event_id()
         if event_id is None and response_id is None:
-            log.warning("Feedback is not mirrored: it names neither an event_id nor a response_id")
+            warn("Feedback is not mirrored: it names neither an event_id nor a response_id")
             return feedback_id
-        self._put(
+        self._background.put(
             FeedbackEvent(
                 feedback_id=feedback_id,
                 at=self._clock.now(),
@@ -128,7 +116,7 @@ class Mirror:
 
     def stats(self) -> MirrorStats:
         """Return how many events came, arrived and were lost."""
-        buffer, delivery = self._buffer, self._delivery
+        buffer, delivery = self._background.buffer, self._background.delivery
         return MirrorStats(
             recorded=buffer.recorded,
             delivered=delivery.delivered,
@@ -138,41 +126,14 @@ class Mirror:
         )
 
     def close(self) -> None:
-        """Deliver what is held, for at most `flush_timeout` seconds. The mirror can be used again afterwards."""
-        with self._start_lock:
-            thread = self._thread
-            if thread is None:
-                return
-            self._closing.set()
-            thread.join(self.settings.flush_timeout + 1.0)
-            # In this order: whoever starts the next thread, be it from within these lines, gives it the new event.
-            self._closing = threading.Event()
-            self._thread = None
-            _running.discard(self)
+        """Deliver what is held, for about `flush_timeout` seconds. The mirror can be used again afterwards."""
+        self._background.close()
 
     def __enter__(self) -> Mirror:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _put(self, event: Mirrored) -> None:
-        try:
-            if self._thread is None:
-                self._start()
-            self._buffer.put(event)
-        except Exception:
-            log.warning("An event could not be mirrored", exc_info=True)
-
-    def _start(self) -> None:
-        with self._start_lock:
-            run, closing = self._delivery.run, self._closing
-            thread = threading.Thread(target=run, args=(closing,), name="inferwatch", daemon=True)
-            # Looked at last: making a thread may have brought this one here a second time.
-            if self._thread is None:
-                self._thread = thread
-                thread.start()
-                _running.add(self)
 
 
 def _transport(settings: MirrorSettings, report: Report) -> Transport:
@@ -184,27 +145,3 @@ def _transport(settings: MirrorSettings, report: Report) -> Transport:
     from inferwatch.kafka import KafkaTransport
 
     return KafkaTransport(settings, report)
-
-
-_mirrors: Final[weakref.WeakSet[Mirror]] = weakref.WeakSet()
-_running: Final[set[Mirror]] = set()
-"""Those with a thread: what they hold is delivered at exit, also where nobody refers to them any more."""
-
-
-def _close_all() -> None:
-    running = list(_running)
-    for mirror in running:
-        mirror._closing.set()  # all at the same time, so that many wait no longer than one
-    for mirror in running:
-        mirror.close()
-
-
-def _reset_all() -> None:
-    _running.clear()
-    for mirror in list(_mirrors):
-        mirror._reset()
-
-
-atexit.register(_close_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_all)
