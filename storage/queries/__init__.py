@@ -8,6 +8,7 @@ again and `StoreRefused` when it is not.
 from storage.queries.alerts import Alert, alerts, open_alerts, transitions
 from storage.queries.catalog import Choices, Freshness, choices, freshness
 from storage.queries.detections import Detection, DriftSignal, detections, drift_signals
+from storage.queries.devices import Device, devices
 from storage.queries.energy import EnergyBill, EnergyPrices, ModelEnergy, energy_bill
 from storage.queries.inferences import Cursor, Inference, InferenceRow, Page, inference, inferences
 from storage.queries.losses import Loss, losses
@@ -16,11 +17,9 @@ from storage.queries.reader import Reader, open_reader
 from storage.queries.retraining import RetrainingRun, retraining_runs
 from storage.queries.scope import Filters, TimeRange
 from storage.queries.servers import (
-    Device,
     Load,
     LoadPoint,
     ServedModel,
-    devices,
     load_series,
     served_models,
     total_load,

@@ -1,4 +1,4 @@
-"""What model servers say: how much each model did, how long requests waited and were computed, and how devices fare.
+"""What model servers say of their models: how much each did, and how long requests waited and were computed.
 
 Each sample says what was added since the one before, so sums over samples are exact, whatever their intervals; a sample
 counts in the step in which its interval ended. Times are of requests that succeeded.
@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from storage.queries.reader import Reader
-from storage.queries.records import columns, moment, record
+from storage.queries.records import moment
 from storage.queries.scope import ANY, Filters, TimeRange, from_micros, micros
 from storage.queries.statement import Where, of_model, select
 
@@ -106,27 +106,6 @@ class ServedModel:
     heard: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A GPU, by its UUID, or `cpu`, all processors and the memory of a server's machine.
-
-    `utilisation` (0 to 1), `power` (watts) and memory (bytes) are what was read last, at `at`; `energy` is joules of
-    the whole range. None: not told.
-    """
-
-    environment: str
-    instance: str
-    device: str
-    at: datetime
-    utilisation: float | None
-    mean_utilisation: float | None
-    memory_used: float | None
-    memory_total: float | None
-    power: float | None
-    power_limit: float | None
-    energy: float | None
-
-
 def served_models(reader: Reader, range: TimeRange, filters: Filters = ANY) -> list[ServedModel]:
     """Return each model that servers told of, most requests first. Of the filters, environment and model apply."""
     group = {"environment": "t.environment", "model": "t.model"}
@@ -151,16 +130,6 @@ def load_series(reader: Reader, range: TimeRange, step: timedelta, filters: Filt
     rows = _rows(reader, range, filters, {"step": _AT}, step)
     found = {from_micros(row["step"] * 1_000_000): _load(row) for row in rows}
     return [LoadPoint(at, found.get(at, Load())) for at in range.steps(step)]
-
-
-def devices(reader: Reader, range: TimeRange, filters: Filters = ANY) -> list[Device]:
-    """Return each device that servers told of in the range, GPUs first. Of the filters, environment applies."""
-    where = of_model(range, Filters(environment=filters.environment)).add("t.device != ''")
-    last = {name: f"argMax(t.{name}, t.at)" for name in ("utilisation", "memory_used", "memory_total", "power_limit")}
-    asked = columns(Device, {"at": moment("max(t.at)"), "energy": "sum(t.energy)", **last})
-    asked |= {"power": "argMax(t.power, t.at)", "mean_utilisation": "avg(t.utilisation)"}
-    rest = "GROUP BY environment, instance, device ORDER BY device = 'cpu', instance, device"
-    return [record(Device, row) for row in reader.rows(select(asked, "server_samples", where, rest), where.parameters)]
 
 
 def _rows(
