@@ -2,10 +2,27 @@
 
 import asyncio
 import json
+import threading
+from collections.abc import Mapping
+from functools import partial
+
+import pytest
 
 from inferwatch import MirrorSettings
-from inferwatch.transport import MemoryTransport, Report
-from tests.integration.sidecar.upstreams import always, connected, http_upstream, ok, post, sidecar_before
+from inferwatch.kafka import KafkaTransport
+from inferwatch.transport import Record, Report, Transport
+from ingest.sidecar.metrics import MetricName
+from ingest.sidecar.sidecar import Sidecar
+from tests.integration.sidecar.upstreams import (
+    NOWHERE,
+    always,
+    connected,
+    http_upstream,
+    ok,
+    post,
+    sidecar_before,
+    until,
+)
 
 
 async def get(port: int, path: str) -> tuple[int, str]:
@@ -41,16 +58,89 @@ async def test_metrics_count_what_passed_and_what_became_of_it() -> None:
     assert "# TYPE inferwatch_sidecar_waiting gauge" in lines
 
 
+INFERENCES = 60
+ANSWER = ok(b'{"text_output":"Hello"}')
+
+
+async def served(sidecar: Sidecar) -> None:
+    """Ask again and again, each time within a time that nobody waits for Kafka in."""
+    async with connected(sidecar.ports.http) as (reader, writer):
+        for _ in range(INFERENCES):
+            writer.write(post("/v2/models/m/generate", b'{"text_input":"Hi"}'))
+            async with asyncio.timeout(2):
+                await reader.readuntil(b'"Hello"}')
+
+
+class Stuck:
+    """A transport that takes some records, acknowledges none of them, and then takes no more."""
+
+    def __init__(self, room: int, report: Report) -> None:
+        self._room = room
+        self._taken: list[Record] = []
+        self._report = report
+
+    def send(self, record: Record) -> None:
+        if len(self._taken) >= self._room:
+            raise BufferError
+        self._taken.append(record)
+
+    def poll(self, timeout: float) -> None:
+        return None
+
+    def close(self, timeout: float) -> None:
+        for record in self._taken:
+            self._report(record, "not acknowledged")
+
+
+def total(values: Mapping[MetricName, int]) -> int:
+    """Return how many events are accounted for, one way or another."""
+    fates = ("mirrored_total", "dropped_total", "failed_total", "waiting")
+    return sum(value for name, value in values.items() if name.removeprefix("inferwatch_sidecar_") in fates)
+
+
+@pytest.mark.parametrize("room", [0, 3])
+async def test_a_kafka_that_takes_no_more_costs_the_oldest_events_and_counts_them(room: int) -> None:
+    mirror = MirrorSettings("unused:1", linger=0.0, max_events=10, events_per_record=1, flush_timeout=0.2)
+    stuck = partial(Stuck, room)
+    async with (
+        http_upstream(always(ANSWER)) as upstream,
+        sidecar_before(upstream, transport=lambda _settings, report: stuck(report), mirror=mirror) as (sidecar, _),
+    ):
+        await served(sidecar)
+        await until(lambda: sidecar.metrics()["inferwatch_sidecar_recorded_total"] == INFERENCES, "every event")
+        assert sidecar.metrics()["inferwatch_sidecar_dropped_total"] > INFERENCES // 2
+        await sidecar.stop()
+        ended = sidecar.metrics()
+        assert ended["inferwatch_sidecar_mirrored_total"] == 0
+        assert ended["inferwatch_sidecar_waiting"] == 0
+        assert total(ended) == INFERENCES
+
+
+async def test_a_kafka_that_is_gone_costs_events_and_no_time() -> None:
+    mirror = MirrorSettings(NOWHERE, linger=0.0, delivery_timeout=1.0, flush_timeout=0.2)
+    async with (
+        http_upstream(always(ANSWER)) as upstream,
+        sidecar_before(upstream, transport=KafkaTransport, mirror=mirror) as (sidecar, _),
+    ):
+        await served(sidecar)
+        await sidecar.stop()
+        ended = sidecar.metrics()
+    assert ended["inferwatch_sidecar_mirrored_total"] == 0
+    assert ended["inferwatch_sidecar_failed_total"] + ended["inferwatch_sidecar_dropped_total"] == INFERENCES
+
+
 async def test_a_mirror_that_breaks_does_not_touch_the_traffic() -> None:
-    def broken(_settings: MirrorSettings, _report: Report) -> MemoryTransport:
+    tried = threading.Event()
+
+    def broken(_settings: MirrorSettings, _report: Report) -> Transport:
+        tried.set()
         raise RuntimeError("no such broker")
 
-    answer = ok(b'{"text_output":"Hello"}')
-    async with http_upstream(always(answer)) as upstream, sidecar_before(upstream) as (sidecar, _):
-        sidecar.mirror._new_transport = broken
-        async with connected(sidecar.ports.http) as (reader, writer):
-            for _ in range(20):
-                writer.write(post("/v2/models/m/generate", b'{"text_input":"Hi"}'))
-                async with asyncio.timeout(5):
-                    await reader.readuntil(b"Hello")
-                    await reader.readexactly(2)
+    async with (
+        http_upstream(always(ANSWER)) as upstream,
+        sidecar_before(upstream, transport=broken) as (sidecar, _),
+    ):
+        await served(sidecar)
+        await until(tried.is_set, "the mirror to try")
+        await sidecar.stop()
+        assert total(sidecar.metrics()) == INFERENCES

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 from inferwatch import InferenceEvent, MirrorSettings
+from inferwatch.delivery import TransportFactory
 from inferwatch.transport import MemoryTransport, Report
 from inferwatch.wire import decode_inference, split_record
 from ingest.sidecar.settings import SidecarSettings
@@ -53,9 +55,9 @@ async def until(condition: Callable[[], Any], what: str) -> None:
 
 @contextlib.asynccontextmanager
 async def sidecar_before(
-    http: str = NOWHERE, grpc: str = NOWHERE, **changes: Any
+    http: str = NOWHERE, grpc: str = NOWHERE, *, transport: TransportFactory | None = None, **changes: Any
 ) -> AsyncIterator[tuple[Sidecar, Mirrored]]:
-    """Run a sidecar in front of these addresses."""
+    """Run a sidecar in front of these addresses; with a `transport`, nothing of what it mirrors is seen here."""
     mirrored = Mirrored()
     settings = SidecarSettings(
         http_port=0,
@@ -66,14 +68,13 @@ async def sidecar_before(
         mirror=MirrorSettings("unused:1", linger=0.0),
         drain_timeout=2.0,
     )
-    async with Sidecar(replace(settings, **changes), transport=mirrored) as sidecar:
+    async with Sidecar(replace(settings, **changes), transport=transport or mirrored) as sidecar:
         yield sidecar, mirrored
 
 
 @contextlib.asynccontextmanager
-async def http_upstream(answer: Answer) -> AsyncIterator[str]:
+async def http_upstream(answer: Answer, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """Serve each connection with `answer` and yield the address; a connection that breaks is the test's own doing."""
-
     serving: set[asyncio.Task[None] | None] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -84,7 +85,7 @@ async def http_upstream(answer: Answer) -> AsyncIterator[str]:
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=64 << 20)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=64 << 20, ssl=tls)
     try:
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
@@ -130,10 +131,10 @@ def post(path: str, body: bytes, headers: str = "") -> bytes:
 
 @contextlib.asynccontextmanager
 async def connected(
-    port: int, limit: int = 64 << 20
+    port: int, limit: int = 64 << 20, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Connect to a port of this machine."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=limit)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=limit, ssl=tls)
     try:
         yield reader, writer
     finally:
