@@ -24,7 +24,15 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything that the settings point to."""
-    return [_kafka(settings), _store(settings), _triton(settings), _slack(settings), _secret(settings)]
+    return [
+        _kafka(settings),
+        _store(settings),
+        _triton(settings),
+        *_metrics(settings),
+        _slack(settings),
+        _secret(settings),
+        _keys(settings),
+    ]
 
 
 def _kafka(settings: Settings) -> Finding:
@@ -59,6 +67,17 @@ def _triton(settings: Settings) -> Finding:
     return Finding("Triton", False, f"is not ready at {settings.triton_http}; set INFERWATCH_TRITON_HTTP")
 
 
+def _metrics(settings: Settings) -> list[Finding]:
+    return [_metrics_of(server.metrics) for server in settings.scraper.servers]
+
+
+def _metrics_of(address: str) -> Finding:
+    if http_ok(f"http://{address}/metrics"):
+        return Finding("Triton's metrics", True, f"are told at {address}", needed=False)
+    says = f"are not told at {address}: no queue and compute times, no energy; set INFERWATCH_TRITON_METRICS"
+    return Finding("Triton's metrics", False, says, needed=False)
+
+
 def _slack(settings: Settings) -> Finding:
     if settings.processors.alert.slack_webhook_url:
         return Finding("Slack", True, "a webhook is set", needed=False)
@@ -70,3 +89,11 @@ def _secret(settings: Settings) -> Finding:
         return Finding("User ids", True, "are hashed with your secret", needed=False)
     says = "INFERWATCH_USER_HASH_SECRET is not set: user ids are hashed with a secret that everyone knows"
     return Finding("User ids", False, says, needed=False)
+
+
+def _keys(settings: Settings) -> Finding:
+    keys = settings.collector.api_keys
+    if keys is not None:
+        return Finding("API keys", True, f"of the collector are in {keys}", needed=False)
+    says = "INFERWATCH_API_KEYS is not set: the collector takes events from this machine alone, from anybody on it"
+    return Finding("API keys", False, says, needed=False)

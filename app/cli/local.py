@@ -14,7 +14,10 @@ import click
 @click.command()
 @click.option("--data-dir", type=click.Path(path_type=Path), default=Path(".inferwatch"), show_default=True)
 def up(data_dir: Path) -> None:
-    """Start everything on this machine, until Ctrl-C: Triton, Kafka, ClickHouse, workers, sidecar, dashboard."""
+    """Start everything on this machine, until Ctrl-C.
+
+    Triton, Kafka, ClickHouse, workers, sidecar, scraper, collector and dashboard.
+    """
     from app.demo.run import up as run
 
     run(os.environ, data_dir, _say)

@@ -63,7 +63,8 @@ def worker(role: str) -> None:
     """Run a stream processor.
 
     \b
-    enrich   decodes, prices, masks and embeds inferences, masks feedback; writes rows, rollups and measurements
+    enrich   decodes, prices, masks and embeds inferences, masks feedback; writes rows, rollups and measurements,
+             and what mirrors and model servers tell of themselves
     detect   watches measurements for drift and anomalies
     alert    evaluates rules, tells people, triggers retraining
     """

@@ -85,3 +85,14 @@ def test_a_schema_is_compared_with_the_one_that_is_known(monkeypatch: pytest.Mon
     found = finding("ClickHouse")
     assert found.ok == (behind == 0)
     assert ("run `inferwatch migrate`" in found.says) == (behind == 1)
+
+
+def test_metrics_that_nobody_tells_are_no_obstacle() -> None:
+    found = finding("Triton's metrics", {"INFERWATCH_TRITON_METRICS": "triton:8002"})
+    assert (found.ok, found.needed) == (False, False)
+    assert "triton:8002" in found.says
+
+
+def test_a_collector_without_keys_is_told_of() -> None:
+    assert "INFERWATCH_API_KEYS" in finding("API keys").says
+    assert finding("API keys", {"INFERWATCH_API_KEYS": "/etc/inferwatch/keys.json"}).ok
