@@ -22,7 +22,7 @@ _COUNTED: Final[dict[int, MetricName]] = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status, body and headers of an answer; `error` where there is a body for it to stand in."""
+    """Status, body and headers of an answer over HTTP."""
 
     status: int
     body: bytes

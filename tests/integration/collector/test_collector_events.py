@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import re
+import socket
 import time
 import uuid
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from app.local.ports import free_ports
 from inferwatch import topics
 from ingest.api_keys import create, revoke
-from ingest.errors import KeysRequired
+from ingest.errors import KeysRequired, ListenError
 from tests.support.collector import events_of, messages_of, running_collector
 
 NDJSON = "application/x-ndjson"
@@ -189,3 +191,14 @@ async def test_pages_for_people_and_programs_are_there_and_fetch_nothing_else(bo
     assert not re.search(rb"""(src|href)=["'](https?:)?//|url\(|@import""", page.body)
     assert ready.status == 200
     assert b"inferwatch_collector_events_total 0" in metrics.body
+
+
+async def test_a_taken_port_is_named_and_the_other_one_is_given_back(bootstrap: str) -> None:
+    http, grpc = free_ports(2)
+    for taken, setting in ((http, "http_port"), (grpc, "grpc_port")):
+        with socket.create_server(("127.0.0.1", taken)), pytest.raises(ListenError) as caught:
+            async with running_collector(bootstrap, http_port=http, grpc_port=grpc):
+                pass
+        assert caught.value.setting == setting
+    async with running_collector(bootstrap, http_port=http, grpc_port=grpc) as client:
+        assert (await client.get("/readyz")).status == 200
