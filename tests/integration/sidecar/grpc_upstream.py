@@ -103,14 +103,25 @@ def asked(request_id: str = "r", model: str = "m") -> bytes:
     return bytes(message.SerializeToString())
 
 
+def new_server(
+    upstream: Upstream, options: Sequence[tuple[str, Any]] = (), compression: grpc.Compression | None = None
+) -> Any:
+    """Return a server that does not listen yet; a port that another one listens on is an error, not shared with it."""
+    server = grpc.aio.server(options=[*UNLIMITED, ("grpc.so_reuseport", 0), *options], compression=compression)
+    server.add_generic_rpc_handlers((upstream,))
+    return server
+
+
 @contextlib.asynccontextmanager
 async def serving(
-    upstream: Upstream, port: int = 0, credentials: Any = None, options: Sequence[tuple[str, Any]] = ()
+    upstream: Upstream,
+    port: int = 0,
+    credentials: Any = None,
+    options: Sequence[tuple[str, Any]] = (),
+    compression: grpc.Compression | None = None,
 ) -> AsyncIterator[int]:
     """Serve on a port of this machine and yield it."""
-    # A port that another server listens on is an error, not shared with it.
-    server = grpc.aio.server(options=[*UNLIMITED, ("grpc.so_reuseport", 0), *options])
-    server.add_generic_rpc_handlers((upstream,))
+    server = new_server(upstream, options, compression)
     address = f"127.0.0.1:{port}"
     bound = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     await server.start()
