@@ -198,6 +198,7 @@ def _configuration(settings: CollectorSettings) -> dict[str, str | int | float |
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
         "partition.assignment.strategy": "cooperative-sticky",
+        "queued.max.messages.kbytes": 16 << 10,
         "log.connection.close": False,
     }
 
