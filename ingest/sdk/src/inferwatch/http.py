@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - else imported by the first request, and a process forked meanwhile gets half of it
 import gzip
 import http.client
 import ssl
@@ -23,6 +24,8 @@ _PATHS: Final = {
     topics.TELEMETRY: "/v1/telemetry",
 }
 _QUEUED_RECORDS: Final = 64
+_QUEUED_BYTES: Final = 32 << 20
+_ANSWER_BYTES: Final = 64 << 10
 _REQUEST_SECONDS: Final = 10.0
 _GZIP_LEVEL: Final = 1
 
@@ -38,7 +41,7 @@ class _Waiting:
 
 
 class HttpTransport:
-    """Sends one record after the other over one connection; holds at most `_QUEUED_RECORDS`.
+    """Sends one record after the other over one connection; holds at most `_QUEUED_RECORDS` of `_QUEUED_BYTES`.
 
     What the collector refuses for good is lost. What it cannot take now, or leaves unanswered, is sent again, after the
     pause that it asks for, until `delivery_timeout` has passed since the record came.
@@ -64,7 +67,8 @@ class HttpTransport:
 
     def send(self, record: Record) -> None:
         """Queue a record. Raises `BufferError` when the queue is full."""
-        if len(self._waiting) >= _QUEUED_RECORDS:
+        held = sum(len(waiting.record.value) for waiting in self._waiting)
+        if len(self._waiting) >= _QUEUED_RECORDS or (held and held + len(record.value) > _QUEUED_BYTES):
             raise BufferError
         self._waiting.append(_Waiting(record, time.monotonic() + self._settings.delivery_timeout))
 
@@ -127,8 +131,11 @@ class HttpTransport:
         try:
             connection.request("POST", self._base + _PATHS[waiting.record.topic], body, headers)
             response = connection.getresponse()
-            response.read()
-        except (OSError, http.client.HTTPException) as error:
+            response.read(_ANSWER_BYTES)
+            if not response.isclosed():
+                connection.close()  # an answer of any length comes from something else than a collector
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            # ValueError: a name of a host that has no form in DNS, and whatever else `http.client` finds wrong.
             connection.close()
             return Answer(0, None, type(error).__name__)
         return Answer(response.status, response.headers.get("retry-after"))

@@ -13,7 +13,6 @@ from inferwatch.events import FeedbackEvent, InferenceEvent
 from inferwatch.ids import new_event_id
 from inferwatch.recording import Inference
 from inferwatch.settings import MirrorSettings
-from inferwatch.transport import Report, Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,7 @@ class Mirror:
 
     Raises:
         SettingError: at construction, when a setting cannot work.
+        ImportError: at construction, when confluent-kafka is needed and not installed.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Mirror:
             "team": self.settings.team,
         }
         self._clock = clock or SystemClock()
-        self._background = Background(self.settings, transport or _transport, self._clock)
+        self._background = Background(self.settings, transport or _transport_for(self.settings), self._clock)
 
     def record(self, event: InferenceEvent) -> None:
         """Mirror an event."""
@@ -136,12 +136,13 @@ class Mirror:
         self.close()
 
 
-def _transport(settings: MirrorSettings, report: Report) -> Transport:
-    # Imported with the first event: the libraries cost more time than `import inferwatch` may take.
+def _transport_for(settings: MirrorSettings) -> TransportFactory:
+    # Imported with the first mirror: it takes more time than `import inferwatch` may. Not by the background thread: a
+    # process that is forked meanwhile would be left with half a module.
     if settings.collector_url:
         from inferwatch.http import HttpTransport
 
-        return HttpTransport(settings, report)
+        return HttpTransport
     from inferwatch.kafka import KafkaTransport
 
-    return KafkaTransport(settings, report)
+    return KafkaTransport
