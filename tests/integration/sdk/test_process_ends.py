@@ -7,13 +7,19 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from inferwatch import topics
+from processors.admin import ensure_topics
+from processors.settings import KafkaSettings
 from tests.integration.sdk.answering_server import Answer, AnsweringServer, answering_server
+from tests.support.collector import events_of
+from tests.support.kafka import RunningKafka
 from tests.support.waiting import DEADLINE
 
 NOWHERE = "127.0.0.1:1"
@@ -77,6 +83,34 @@ else:
     ended = run(tmp_path, script, server.url)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert arrived(server) == {"before": 5, "parent": 50, "child": 50}
+
+
+def test_parent_and_child_each_have_a_producer_of_their_own(kafka: RunningKafka, tmp_path: Path) -> None:
+    script = """
+import time
+mirror = Mirror(sys.argv[1], service=sys.argv[2], flush_timeout=30.0)
+record(mirror, "before", 5)
+while mirror.stats().delivered < 5:
+    time.sleep(0.01)
+children = []
+for number in range(3):
+    child = os.fork()
+    if not child:
+        record(mirror, f"child {number}", 20)
+        sys.exit()
+    children.append(child)
+    record(mirror, "parent", 20)
+for child in children:
+    assert os.waitpid(child, 0)[1] == 0
+"""
+    ensure_topics(KafkaSettings(bootstrap_servers=kafka.bootstrap))
+    service = uuid.uuid4().hex
+    ended = run(tmp_path, script, kafka.bootstrap, service)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    events = [event for event in events_of(kafka.bootstrap, topics.INFERENCES) if event.get("service") == service]
+    assert len({event["event_id"] for event in events}) == len(events)
+    models = Counter(event["request_model"] for event in events)
+    assert models == {"before": 5, "parent": 60, "child 0": 20, "child 1": 20, "child 2": 20}
 
 
 def test_a_fork_while_others_record_leaves_the_child_able_to(server: AnsweringServer, tmp_path: Path) -> None:
