@@ -41,7 +41,7 @@ def ticks(triton: RunningTriton) -> int:
 async def leave(port: int) -> str:
     """Read a few pieces of a stream, leave, and return the text that came."""
     body = json.dumps({"text_input": LONG, "max_tokens": MANY, "stream": True}).encode()
-    texts = []
+    texts: list[str] = []
     async with connected(port) as (reader, writer):
         writer.write(post(STREAM, body))
         while len(texts) < PIECES:
@@ -63,7 +63,7 @@ def asked() -> bytes:
 
 async def leave_grpc(address: str, *, close: bool) -> str:
     """Read a few responses, cancel the call or close its channel, and return the text that came."""
-    texts = []
+    texts: list[str] = []
     async with grpc.aio.insecure_channel(address) as channel:
         call = channel.stream_stream(SERVICE + "ModelStreamInfer")()
         await call.write(asked())

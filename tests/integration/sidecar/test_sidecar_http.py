@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -262,6 +263,57 @@ async def test_a_client_that_does_not_read_stops_the_upstream() -> None:
         await asyncio.wait_for(stalled.wait(), DEADLINE)
         await reader.readuntil(b"\r\n\r\n")
         assert len(await reader.readexactly(size)) == size
+
+
+async def test_a_client_that_does_not_wait_for_responses_is_read_no_further() -> None:
+    count = 50_000
+    asked = b"GET /v2 HTTP/1.1\r\nHost: x\r\n\r\n"
+    answer_all = asyncio.Event()
+    arrived = bytearray()
+
+    def came(number: int) -> bool:
+        return len(arrived) >= (number + 1) * len(asked)
+
+    async def read_on(reader: asyncio.StreamReader) -> None:
+        while data := await reader.read(1 << 16):
+            arrived.extend(data)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(read_on(reader))
+            await answer_all.wait()
+            for answered in range(count):
+                if not came(answered):
+                    await until(partial(came, answered), "more requests")
+                writer.write(ok(b""))
+
+    async with (
+        http_upstream(answer) as upstream,
+        sidecar_before(upstream) as (sidecar, _),
+        connected(sidecar.ports.http) as (reader, writer),
+    ):
+        writer.write(asked * count)
+        await until(lambda: len(arrived) >= 64 * len(asked), "the first requests")
+        for _ in range(500):
+            await asyncio.sleep(0)
+        assert sidecar.metrics()["inferwatch_sidecar_http_requests_total"] < count // 2
+        answer_all.set()
+        assert await reader.readexactly(count * len(ok(b""))) == ok(b"") * count
+
+
+async def test_a_client_that_ends_its_half_gets_a_response_that_ends_with_the_connection() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        assert await reader.read() == b""
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + ANSWERED)
+
+    async with http_upstream(answer) as upstream, sidecar_before(upstream) as (sidecar, mirrored):
+        async with connected(sidecar.ports.http) as (reader, writer):
+            writer.write(post(GENERATE, ASKED))
+            writer.write_eof()
+            assert (await reader.read()).endswith(ANSWERED)
+        (seen,) = await mirrored.wait(1)
+    assert (seen.status, seen.output_messages[0].parts[0].content) == ("ok", "Hello")
 
 
 async def test_a_response_that_is_not_what_it_says_is_mirrored_without_content() -> None:

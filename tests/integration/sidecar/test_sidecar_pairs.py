@@ -12,7 +12,7 @@ import json
 import re
 import zlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 import grpc
 import pytest
@@ -211,12 +211,12 @@ def compare_grpc(outside: list[Conversation], inside: list[Conversation]) -> lis
 
 
 @contextlib.asynccontextmanager
-async def between(address: str, protocol: str) -> AsyncIterator[tuple[Relay, Relay, Mirrored]]:
+async def between(address: str, protocol: Literal["http", "grpc"]) -> AsyncIterator[tuple[Relay, Relay, Mirrored]]:
     """Yield a relay before a sidecar and one behind it."""
     host, _, port = address.rpartition(":")
     async with (
         relayed(host, int(port)) as inside,
-        sidecar_before(**{protocol: inside.address}) as (sidecar, mirrored),
+        sidecar_before(inside.address, inside.address) as (sidecar, mirrored),
         relayed("127.0.0.1", getattr(sidecar.ports, protocol)) as outside,
     ):
         yield outside, inside, mirrored

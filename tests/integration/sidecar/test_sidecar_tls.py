@@ -7,6 +7,7 @@ import json
 import logging
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +221,7 @@ def test_an_authority_that_is_given_stands_alone(files: Files) -> None:
     "made",
     [
         lambda files, path: server_context(ServerTls(path, path), "h2"),
-        lambda files, path: server_context(ServerTls(*files.chain(files.public), client_ca=path), "h2"),
+        lambda files, path: server_context(replace(ServerTls(*files.chain(files.public)), client_ca=path), "h2"),
         lambda files, path: client_context(ClientTls(path), "h2"),
         lambda files, path: client_context(ClientTls(None, None, path, path), "h2"),
     ],
