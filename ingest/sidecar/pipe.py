@@ -18,6 +18,7 @@ from ingest.sidecar.watch import Watch
 
 _WRITE_BUFFER_BYTES: Final = 256 << 10
 _LINGER_SECONDS: Final = 2.0
+"""How long a client is read that has its answer and goes on sending: closed before, it might never see the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class ClientConnection(asyncio.Protocol):
         self._connecting: asyncio.Task[None] | None = None
         self._upstream: asyncio.Transport | None = None
         self._refused = ""
+        self._over = False
         self._client_ended = False
         self._upstream_full = False
         self._crowded = False
@@ -59,6 +61,8 @@ class ClientConnection(asyncio.Protocol):
         self._opened(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._over:
+            return
         pieces = self.watch.request(data)
         if self._refused:
             self._answer_refused()
@@ -101,7 +105,7 @@ class ClientConnection(asyncio.Protocol):
     def say_farewell(self) -> None:
         """Ask the client, where its protocol can, to begin no further requests."""
         farewell = self.watch.farewell()
-        if farewell:
+        if farewell and not self._over:
             self._transport.write(farewell)
 
     def close(self) -> None:
@@ -143,6 +147,11 @@ class ClientConnection(asyncio.Protocol):
         self.watch.upstream_gone()
         if cut_short:
             self._transport.abort()
+        elif self.watch.uploading:
+            self._over = True
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+            self._linger()
         else:
             self._transport.close()
 
@@ -182,16 +191,19 @@ class ClientConnection(asyncio.Protocol):
             self._read_or_wait()
 
     def _refuse(self, reason: str) -> None:
-        """Tell the client why. A request that is still arriving is read to its end, or a reset could overtake it."""
+        """Tell the client why. A request that is still arriving is read on, or a reset could overtake the answer."""
         self._refused = f"inferwatch sidecar: upstream {self._to.address} {reason}"
         self._early.clear()
         uploading = self.watch.uploading
         self._answer_refused()
         if uploading:
-            self._transport.resume_reading()
-            asyncio.get_running_loop().call_later(_LINGER_SECONDS, self._transport.close)
+            self._linger()
         else:
             self._transport.close()
+
+    def _linger(self) -> None:
+        self._transport.resume_reading()
+        asyncio.get_running_loop().call_later(_LINGER_SECONDS, self._transport.close)
 
     def _answer_refused(self) -> None:
         if not self._transport.is_closing():

@@ -223,6 +223,53 @@ async def test_an_upstream_that_closes_without_an_answer_is_answered_for() -> No
     assert (seen.status, seen.error_type) == ("error", "502")
 
 
+async def test_an_answer_that_comes_before_the_end_of_the_request_is_not_lost() -> None:
+    refusal = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nno!"
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(refusal)
+        writer.write_eof()
+        while await reader.read(1 << 16):
+            pass
+
+    async with http_upstream(answer) as upstream, sidecar_before(upstream) as (sidecar, mirrored):
+        async with connected(sidecar.ports.http) as (reader, writer):
+            writer.write(post(GENERATE, bytes(20_000_000)))
+            await writer.drain()
+            assert EVENT_ID.sub(b"", await reader.read()) == refusal
+        (seen,) = await mirrored.wait(1)
+    assert (seen.status, seen.error_type) == ("error", "413")
+
+
+async def test_a_connection_that_upstream_ends_between_requests_is_ended() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(ok(ANSWERED))
+
+    async with (
+        http_upstream(answer) as upstream,
+        sidecar_before(upstream) as (sidecar, _),
+        connected(sidecar.ports.http) as (reader, writer),
+    ):
+        writer.write(post("/v2/any", ASKED))
+        assert await reader.read() == ok(ANSWERED)
+        await until(lambda: not sidecar.metrics()["inferwatch_sidecar_http_connections"], "the end")
+
+
+async def test_a_stop_closes_idle_connections_at_once() -> None:
+    async with (
+        http_upstream(always(ok(ANSWERED))) as upstream,
+        sidecar_before(upstream, drain_timeout=60.0) as (sidecar, _),
+        connected(sidecar.ports.http) as (reader, writer),
+    ):
+        writer.write(post("/v2/any", ASKED))
+        await reader.readexactly(len(ok(ANSWERED)))
+        async with asyncio.timeout(DEADLINE):
+            await sidecar.stop()
+        assert await reader.read() == b""
+
+
 async def test_an_upstream_that_breaks_off_breaks_off_for_the_client_too() -> None:
     part = ok(ANSWERED)[:-5]
 
