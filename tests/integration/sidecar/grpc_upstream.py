@@ -24,6 +24,7 @@ class Upstream(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc publishes 
         self.metadata: dict[str, Any] = {}
         self.metadata_of_all: list[dict[str, Any]] = []
         self.hanging = 0
+        self.adds: tuple[tuple[str, str], ...] = ()
         self.left: float | None = None
         self.cancelled = asyncio.Event()
         self.go_on = asyncio.Event()
@@ -42,7 +43,7 @@ class Upstream(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc publishes 
         self.metadata_of_all.append(self.metadata)
         self.left = context.time_remaining()
         decoded = pb.ModelInferRequest.FromString(request)
-        await context.send_initial_metadata((("x-first", "1"), ("x-bytes-bin", b"\x00\xff")))
+        await context.send_initial_metadata((("x-first", "1"), ("x-bytes-bin", b"\x00\xff"), *self.adds))
         if decoded.model_name == "slow":
             self.hanging += 1
             await self.go_on.wait()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 
+import grpc
 import pytest
 
-from tests.integration.sidecar.grpc_upstream import SERVICE, asked, proxied
+from tests.integration.sidecar.grpc_upstream import SERVICE, Upstream, asked, proxied, serving
 from tests.integration.sidecar.upstreams import connected, http_upstream, ok, post, sidecar_before, until
 
 GENERATE = "/v2/models/m/generate"
@@ -94,6 +95,27 @@ async def test_many_calls_of_one_connection_lose_our_metadata_and_nothing_else()
         assert (metadata["x-own"], metadata["x-own-bin"]) == (f"{number % 5}" * 50, bytes((number,)))
         assert not [name for name in metadata if name.startswith("x-inferwatch-")]
     assert len(upstream.metadata_of_all) == calls
+
+
+@pytest.mark.parametrize("strip", [True, False])
+async def test_metadata_too_large_for_one_frame_passes_both_ways(strip: bool) -> None:
+    large = [("grpc.max_metadata_size", 1 << 20), ("grpc.absolute_max_metadata_size", 1 << 20)]
+    value = "".join(f"{number:07} " for number in range(5_000)).strip()
+    upstream = Upstream()
+    upstream.adds = (("x-large", value),)
+    async with (
+        serving(upstream, options=large) as port,
+        sidecar_before(grpc=f"127.0.0.1:{port}", strip_headers=strip) as (sidecar, mirrored),
+        grpc.aio.insecure_channel(f"127.0.0.1:{sidecar.ports.grpc}", options=large) as channel,
+    ):
+        for number in range(3):
+            call = channel.unary_unary(SERVICE + "ModelInfer")(asked(), metadata=(("x-asked", f"{number} {value}"),))
+            await call
+            got = dict(await call.initial_metadata())
+            assert got["x-large"] == value
+            assert upstream.metadata["x-asked"] == f"{number} {value}"
+            assert got["x-inferwatch-event-id"] == (await mirrored.wait(number + 1))[-1].event_id
+        assert sidecar.metrics()["inferwatch_sidecar_unreadable_connections_total"] == 0
 
 
 async def test_streams_and_other_services_pass_through_stripping() -> None:

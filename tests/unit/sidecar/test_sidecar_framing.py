@@ -78,6 +78,12 @@ def test_a_response_to_head_has_no_body() -> None:
     assert framer.between_messages
 
 
+def test_a_folded_line_belongs_to_the_header_before_it() -> None:
+    items = Framer(request_body).feed(b"GET / HTTP/1.1\r\nA: 1\r\n\t2: 3 \r\nB:\r\n 4\r\n\r\n")
+    (head,) = [item for item in items if isinstance(item, Head)]
+    assert head.headers == (("a", "1 2: 3"), ("b", "4"))
+
+
 def test_an_interim_response_is_a_message_of_its_own() -> None:
     messages, _ = response(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     assert messages == [("100", b""), ("200", b"ok")]
