@@ -17,7 +17,7 @@ import pytest
 from inferwatch import topics
 from processors.admin import ensure_topics
 from processors.settings import KafkaSettings
-from tests.integration.sdk.answering_server import Answer, AnsweringServer, answering_server
+from tests.integration.sdk.answering_server import Answer, AnsweringServer, Request, answering_server
 from tests.support.collector import events_of
 from tests.support.kafka import RunningKafka
 from tests.support.waiting import DEADLINE
@@ -185,6 +185,25 @@ for mirror in mirrors:
     record(mirror, "lost", 10)
 """
     assert seconds_to_end(tmp_path, script, NOWHERE) < 3.0
+
+
+def test_many_mirrors_deliver_side_by_side_at_the_end(server: AnsweringServer, tmp_path: Path) -> None:
+    together = threading.Barrier(5)
+
+    def decide(_: Request) -> Answer:
+        together.wait(DEADLINE)  # nobody is answered before all have asked
+        return Answer()
+
+    server.decide = decide
+    script = """
+mirrors = [Mirror(collector_url=sys.argv[1], linger=60.0, flush_timeout=8.0) for _ in range(5)]
+for mirror in mirrors:
+    record(mirror, "held", 3)
+"""
+    ended = run(tmp_path, script, server.url)
+    together.abort()
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert arrived(server) == {"held": 15}
 
 
 def test_many_mirrors_whose_threads_hang_end_in_the_time_of_one(server: AnsweringServer, tmp_path: Path) -> None:

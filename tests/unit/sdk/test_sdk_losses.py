@@ -156,8 +156,10 @@ def test_a_report_that_failed_is_made_again_with_its_id_and_what_was_lost_since(
     assert report_of(second).report_id == report_of(first).report_id
     assert (report_of(second).since, report_of(second).failed) == (report_of(first).since, 3)
     reporting.settled(first, None)  # too late: it is not the one that is in flight
-    assert reporting.due(at_the_end=True) is None
-    reporting.settled(second, None)
+    reporting.settled(second, "no collector: timeout")
+    third = due(reporting, at_the_end=True)
+    assert (report_of(third).report_id, report_of(third).failed) == (report_of(first).report_id, 3)
+    reporting.settled(third, None)
     reporting.failed(1, "a")
     assert report_of(due(reporting, at_the_end=True)).report_id != report_of(first).report_id
 
