@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.environment import Environment
-from app.errors import SettingsError
-from ingest.collector.settings import CollectorSettings, Tls
+from app.tls_settings import server_tls
+from ingest.collector.settings import CollectorSettings
 from processors.settings import KafkaSettings
 
 
@@ -24,7 +24,7 @@ def collector(env: Environment, kafka: KafkaSettings, host: str) -> CollectorSet
         host=host,
         http_port=env.port("COLLECTOR_PORT", default.http_port),
         grpc_port=env.port("COLLECTOR_GRPC_PORT", default.grpc_port),
-        tls=_tls(env),
+        tls=server_tls(env, "COLLECTOR"),
         api_keys=env.path("API_KEYS", Path()) if env.optional("API_KEYS") else None,
         open=env.flag("COLLECTOR_OPEN", default.open),
         environment=env.text("ENVIRONMENT", default.environment),
@@ -38,14 +38,3 @@ def collector(env: Environment, kafka: KafkaSettings, host: str) -> CollectorSet
         session_seconds=kafka.session_seconds,
         join_seconds=env.seconds("CLOUDEVENTS_JOIN_SECONDS", default.join_seconds),
     )
-
-
-def _tls(env: Environment) -> Tls | None:
-    certificate = env.existing_file("COLLECTOR_TLS_CERT")
-    key = env.existing_file("COLLECTOR_TLS_KEY")
-    if certificate is None and key is None:
-        return None
-    if certificate is None or key is None:
-        missing = "INFERWATCH_COLLECTOR_TLS_CERT" if certificate is None else "INFERWATCH_COLLECTOR_TLS_KEY"
-        raise SettingsError(missing, "", "a PEM file, since the other one of certificate and key is set")
-    return Tls(certificate, key)

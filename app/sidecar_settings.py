@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from app.environment import Environment
-from app.errors import SettingsError
+from app.tls_settings import client_tls, server_tls
 from inferwatch.settings import MirrorSettings
 from ingest.sidecar.settings import SidecarSettings
-from ingest.sidecar.tls import ClientTls, ServerTls
 from processors.settings import KafkaSettings
 
 _HELD_BYTES = 64 << 20
@@ -32,8 +31,8 @@ def sidecar(env: Environment, kafka: KafkaSettings, host: str, triton_http: str,
         environment=mirror.environment,
         service=mirror.service,
         team=mirror.team,
-        tls=_server_tls(env),
-        upstream_tls=_client_tls(env),
+        tls=server_tls(env, "SIDECAR"),
+        upstream_tls=client_tls(env, "TRITON"),
         strip_headers=env.flag("SIDECAR_STRIP_HEADERS", False),
     )
 
@@ -54,25 +53,3 @@ def _mirror(env: Environment, kafka: KafkaSettings) -> MirrorSettings:
         delivery_timeout=_DELIVERY_SECONDS,
         kafka=dict(kafka.security),
     )
-
-
-def _server_tls(env: Environment) -> ServerTls | None:
-    certificate, key = env.existing_file("SIDECAR_TLS_CERT"), env.existing_file("SIDECAR_TLS_KEY")
-    client_ca = env.existing_file("SIDECAR_TLS_CLIENT_CA")
-    if certificate is None or key is None:
-        for name, given in (("CERT", certificate), ("KEY", key), ("CLIENT_CA", client_ca)):
-            if given is not None:
-                both = "to go together with INFERWATCH_SIDECAR_TLS_CERT and INFERWATCH_SIDECAR_TLS_KEY"
-                raise SettingsError(f"INFERWATCH_SIDECAR_TLS_{name}", str(given), both)
-        return None
-    return ServerTls(certificate, key, client_ca)
-
-
-def _client_tls(env: Environment) -> ClientTls | None:
-    if not env.flag("TRITON_TLS", False):
-        return None
-    certificate, key = env.existing_file("TRITON_TLS_CERT"), env.existing_file("TRITON_TLS_KEY")
-    if (certificate is None) != (key is None):
-        given = str(certificate or key)
-        raise SettingsError("INFERWATCH_TRITON_TLS_CERT", given, "to go together with INFERWATCH_TRITON_TLS_KEY")
-    return ClientTls(env.existing_file("TRITON_TLS_CA"), env.optional("TRITON_TLS_SERVER_NAME"), certificate, key)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import ssl
 from collections.abc import Callable
@@ -25,7 +24,9 @@ from ingest.collector.metrics import Counters
 from ingest.collector.otlp.grpc_server import GrpcServer
 from ingest.collector.settings import CollectorSettings
 from ingest.collector.ways import WAYS
-from ingest.errors import KeysRequired, ListenError, OutletFailed, PortTakenError, SettingError
+from ingest.errors import KeysRequired, OutletFailed
+from ingest.listening import listen
+from ingest.tls import server_context
 
 _PROBE_SECONDS: Final = 2.0
 _MOST_HEADER_BYTES: Final = 32 << 10
@@ -81,7 +82,7 @@ class Collector:
         if not settings.guarded:
             raise KeysRequired(settings.host)
         ring = None if settings.api_keys is None else KeyRing(settings.api_keys, self._clock)
-        tls = _tls(settings)
+        tls = server_context(settings.tls, "http/1.1")
         self._outlet = outlet = KafkaOutlet(settings, self.counters, self._outlet_failed)
         in_flight = InFlight(settings.in_flight_bytes)
         desk = Desk(
@@ -132,13 +133,7 @@ class Collector:
             max_field_size=_MOST_HEADER_BYTES,
         )
         await self._http.setup()
-        try:
-            await web.TCPSite(self._http, settings.host, settings.http_port, ssl_context=tls).start()
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise PortTakenError("http_port", settings.host, settings.http_port) from error
-            raise ListenError("http_port", settings.host, settings.http_port, error.strerror or str(error)) from error
-        return int(self._http.addresses[0][1])
+        return await listen(self._http, "http_port", settings.host, settings.http_port, tls)
 
     async def _ready(self) -> bool:
         return self._outlet is not None and await self._outlet.reachable(_PROBE_SECONDS)
@@ -179,15 +174,3 @@ async def run(
         stopped.cancel()
         if collector.failed.done():
             await collector.failed
-
-
-def _tls(settings: CollectorSettings) -> ssl.SSLContext | None:
-    if settings.tls is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(settings.tls.certificate, settings.tls.key)
-    except (OSError, ssl.SSLError) as error:
-        given = f"{settings.tls.certificate}, {settings.tls.key}"
-        raise SettingError("tls", given, f"a certificate and its key in PEM ({error.strerror or error})") from error
-    return context

@@ -13,8 +13,8 @@ from ingest.collector.answers import Answer, plain_error
 from ingest.collector.body import read_body
 from ingest.collector.caller import authenticate
 from ingest.collector.desk import Desk
-from ingest.collector.metrics import exposition
 from ingest.collector.way import Way
+from ingest.counters import exposition
 from ingest.errors import Malformed, Refused, WrongMediaType
 
 log: Final = logging.getLogger("inferwatch.collector")

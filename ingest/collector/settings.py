@@ -7,14 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ingest.errors import SettingError
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """A certificate chain and its private key, PEM files."""
-
-    certificate: Path
-    key: Path
+from ingest.tls import ServerTls
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +45,7 @@ class CollectorSettings:
     host: str = "127.0.0.1"
     http_port: int = 4318
     grpc_port: int = 4317
-    tls: Tls | None = None
+    tls: ServerTls | None = None
     api_keys: Path | None = None
     open: bool = False
     environment: str = "default"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
-from ingest.errors import ListenError, PortTakenError
+from ingest.errors import ListenError
+from ingest.listening import listen
 from ingest.scraper.metrics import exposition
 from ingest.scraper.outbox import OutboxStats
 from ingest.scraper.settings import ScraperSettings
@@ -37,15 +37,11 @@ class Admin:
         app.router.add_get("/metrics", self._metrics)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        host, port = self._settings.host, self._settings.admin_port
         try:
-            await web.TCPSite(self._runner, host, port).start()
-        except OSError as error:
+            return await listen(self._runner, "admin_port", self._settings.host, self._settings.admin_port)
+        except ListenError:
             await self.stop()
-            if error.errno == errno.EADDRINUSE:
-                raise PortTakenError("admin_port", host, port) from error
-            raise ListenError("admin_port", host, port, error.strerror or str(error)) from error
-        return int(self._runner.addresses[0][1])
+            raise
 
     async def stop(self) -> None:
         """Stop listening."""

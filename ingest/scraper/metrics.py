@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal, get_args
 
+from ingest.counters import type_line
 from ingest.scraper.outbox import OutboxStats
 from ingest.scraper.watched import Watched
 
@@ -42,14 +43,14 @@ def exposition(watched: Sequence[Watched], outbox: OutboxStats) -> str:
 
 def _lines(watched: Sequence[Watched], outbox: OutboxStats) -> Iterator[str]:
     for name in SERVER_METRICS:
-        yield _type(name)
+        yield type_line(name)
         for one in watched:
             value = _of_server(name, one)
             if value is not None:
                 yield f'{name}{{server="{_escaped(one.server.metrics)}"}} {value}'
     totals = dict(zip(OUTBOX_METRICS, (outbox.sent, outbox.dropped, outbox.failed, outbox.waiting), strict=True))
     for total, count in totals.items():
-        yield _type(total)
+        yield type_line(total)
         yield f"{total} {count}"
 
 
@@ -65,10 +66,6 @@ def _of_server(name: ServerMetric, watched: Watched) -> float | None:
             return watched.samples
         case "inferwatch_scraper_last_success_timestamp_seconds":
             return watched.last_success
-
-
-def _type(name: str) -> str:
-    return f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}"
 
 
 def _escaped(label: str) -> str:

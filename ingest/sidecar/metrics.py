@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final, Literal, get_args
+
+from ingest.counters import NamedCounters
 
 MetricName = Literal[
     # Requests that came in through HTTP, recognised as inferences or not.
@@ -45,24 +46,8 @@ MetricName = Literal[
 METRIC_NAMES: Final[tuple[MetricName, ...]] = get_args(MetricName)
 
 
-class Counters:
-    """Counts by name. Each name is counted by one thread only, any thread may read."""
+class Counters(NamedCounters[MetricName]):
+    """What a sidecar counts."""
 
     def __init__(self) -> None:
-        self._counts: dict[MetricName, int] = dict.fromkeys(METRIC_NAMES, 0)
-
-    def add(self, name: MetricName, by: int = 1) -> None:
-        """Count something that happened."""
-        self._counts[name] += by
-
-    def __getitem__(self, name: MetricName) -> int:
-        return self._counts[name]
-
-
-def exposition(values: Mapping[MetricName, int]) -> str:
-    """Return values in Prometheus' text format 0.0.4; names that end in `_total` are counters, the others gauges."""
-    lines = []
-    for name, value in values.items():
-        lines.append(f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}")
-        lines.append(f"{name} {value}")
-    return "\n".join(lines) + "\n"
+        super().__init__(METRIC_NAMES)

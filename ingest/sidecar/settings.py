@@ -7,7 +7,7 @@ from typing import Final
 
 from inferwatch.settings import MirrorSettings
 from ingest.errors import SettingError
-from ingest.sidecar.tls import ClientTls, ServerTls
+from ingest.tls import ClientTls, ServerTls
 
 _LOCAL_BROKER: Final = MirrorSettings("127.0.0.1:9092", max_bytes=64 << 20)
 

@@ -22,8 +22,8 @@ from ingest.sidecar.parse_queue import ParseQueue
 from ingest.sidecar.pipe import Upstream
 from ingest.sidecar.recorder import Recorder
 from ingest.sidecar.settings import SidecarSettings
-from ingest.sidecar.tls import client_context, server_context
 from ingest.sidecar.watch import Watch
+from ingest.tls import client_context, server_context
 
 _EXPIRY_SECONDS: Final = 1.0
 _PARSE_SECONDS: Final = 5.0

@@ -15,6 +15,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
     topics.INFERENCES: ("inferwatch-enrich",),
     topics.FEEDBACK: ("inferwatch-enrich",),
     topics.TELEMETRY: ("inferwatch-enrich",),
+    topics.CLOUDEVENT_HALVES: ("inferwatch-collector-joiner",),
     topics.MEASUREMENTS: ("inferwatch-detect", "inferwatch-alert"),
     topics.EMBEDDINGS: ("inferwatch-detect", "inferwatch-alert"),
     topics.DETECTIONS: ("inferwatch-alert",),

@@ -80,7 +80,9 @@ class GrpcServer:
             if settings.tls is None:
                 return int(self._server.add_insecure_port(address))
             pair = (settings.tls.key.read_bytes(), settings.tls.certificate.read_bytes())
-            return int(self._server.add_secure_port(address, grpc.ssl_server_credentials([pair])))
+            client_ca = None if settings.tls.client_ca is None else settings.tls.client_ca.read_bytes()
+            credentials = grpc.ssl_server_credentials([pair], client_ca, require_client_auth=client_ca is not None)
+            return int(self._server.add_secure_port(address, credentials))
         except RuntimeError as error:
             raise ListenError("grpc_port", settings.host, settings.grpc_port, "gRPC could not bind to it") from error
 

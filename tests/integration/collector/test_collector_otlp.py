@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from inferwatch import topics
 from ingest.api_keys import create
 from ingest.collector.otlp.requests import PROTOBUF
-from ingest.collector.settings import Tls
+from ingest.tls import ServerTls
 from tests.support.collector import Client, events_of, running_collector
 from tests.support.otel_payloads import payloads
 
@@ -158,7 +158,7 @@ async def test_both_ports_speak_tls(bootstrap: str, tmp_path: Path) -> None:
     issued = authority.issue_cert("localhost", "127.0.0.1")
     issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     issued.private_key_pem.write_to_path(tmp_path / "key.pem")
-    tls = Tls(tmp_path / "cert.pem", tmp_path / "key.pem")
+    tls = ServerTls(tmp_path / "cert.pem", tmp_path / "key.pem")
     trusted = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
     request = fresh()
     async with running_collector(bootstrap, tls=tls) as client:

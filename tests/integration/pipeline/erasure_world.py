@@ -30,7 +30,7 @@ from tests.support import store_rows
 
 SECRET = "of the tests"
 TODAY = dt.datetime.now(dt.UTC).replace(microsecond=0)
-GROUPS = ("inferwatch-enrich", "inferwatch-detect", "inferwatch-alert")
+GROUPS = ("inferwatch-enrich", "inferwatch-detect", "inferwatch-alert", "inferwatch-collector-joiner")
 LABELS = (
     *("source_topic_id", "environment", "model", "service", "team", "source", "operation", "provider", "request_model"),
     *("model_version", "prompt_name", "prompt_version", "token_source", "price", "status", "error_type"),

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from tritonclient.grpc import service_pb2 as pb
 
 from ingest.errors import SettingError
-from ingest.sidecar.tls import ClientTls, ServerTls, client_context, server_context
+from ingest.tls import ClientTls, ServerTls, client_context, server_context
 from tests.integration.sidecar.grpc_upstream import SERVICE, Upstream, asked, element, serving
 from tests.integration.sidecar.upstreams import (
     DEADLINE,

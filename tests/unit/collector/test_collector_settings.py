@@ -11,8 +11,9 @@ from app.cli.main import cli
 from app.errors import SettingsError
 from app.settings import load
 from ingest.api_keys import load as load_keys
-from ingest.collector.settings import CollectorSettings, Tls
+from ingest.collector.settings import CollectorSettings
 from ingest.errors import SettingError
+from ingest.tls import ServerTls
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_a_certificate_needs_its_key_and_the_other_way_round(tmp_path: Path) -> 
     for name in ("CERT", "KEY"):
         (tmp_path / name).touch()
     given = {f"INFERWATCH_COLLECTOR_TLS_{name}": str(tmp_path / name) for name in ("CERT", "KEY")}
-    assert load(given).collector.tls == Tls(tmp_path / "CERT", tmp_path / "KEY")
+    assert load(given).collector.tls == ServerTls(tmp_path / "CERT", tmp_path / "KEY")
     for name in given:
         with pytest.raises(SettingsError) as caught:
             load({other: path for other, path in given.items() if other != name})

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from inferwatch.events import InferenceEvent
+from ingest.counters import exposition
 from ingest.errors import SettingError
 from ingest.sidecar.exchange import Capture, Exchange, Route
-from ingest.sidecar.metrics import METRIC_NAMES, Counters, exposition
+from ingest.sidecar.metrics import METRIC_NAMES, Counters
 from ingest.sidecar.parse import Defaults, parse
 from ingest.sidecar.parse_queue import ParseQueue
 from ingest.sidecar.settings import SidecarSettings, split_address

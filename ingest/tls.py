@@ -1,4 +1,4 @@
-"""TLS on either side of the sidecar."""
+"""TLS: what clients are shown, and how servers are checked."""
 
 from __future__ import annotations
 
