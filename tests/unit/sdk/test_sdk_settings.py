@@ -76,3 +76,10 @@ def test_brokers_and_a_collector_exclude_each_other() -> None:
 def test_settings_never_show_the_key() -> None:
     given: dict[str, Any] = {"collector_url": COLLECTOR, "api_key": "geheim", "kafka": {"sasl.password": "geheim"}}
     assert "geheim" not in repr(MirrorSettings(**given))
+
+
+def test_a_url_is_refused_without_showing_the_password_in_it() -> None:
+    with pytest.raises(SettingError) as caught:
+        MirrorSettings(collector_url="https://me:geheim@collector:4318")
+    assert "geheim" not in str(caught.value)
+    assert "collector:4318" in str(caught.value)

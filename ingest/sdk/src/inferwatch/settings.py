@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -95,4 +96,5 @@ def _check_url(url: str) -> None:
     except ValueError:
         fits = False
     if not fits or not url.isprintable() or any(mark in url for mark in " @?#"):
-        raise SettingError("collector_url", url, "a URL such as https://collector:4318; the key goes into api_key")
+        shown = re.sub(r"//[^/]*@", "//…@", url)  # somebody's password may stand there
+        raise SettingError("collector_url", shown, "a URL such as https://collector:4318; the key goes into api_key")
