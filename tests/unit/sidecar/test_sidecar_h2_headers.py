@@ -65,6 +65,14 @@ def test_what_may_not_be_indexed_stays_so() -> None:
     assert literals(read)[0] & 0xF0 == 0x10
 
 
+def test_the_same_bytes_mean_something_else_once_the_table_has_changed() -> None:
+    sender, reader = Encoding(), HeaderReader()
+    for value in ("one", "two", "three"):
+        first, *again = [sender.block([("x-a", value)]) for _ in range(3)]
+        assert again[0] == again[1] != first
+        assert [reader.read(block) for block in (first, *again)] == [(("x-a", value),)] * 3
+
+
 def test_a_table_that_grows_by_agreement_is_followed() -> None:
     sender, reader = Encoding(), HeaderReader()
     reader.allow_table(65_536)
