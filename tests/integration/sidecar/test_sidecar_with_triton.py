@@ -9,6 +9,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
+from tritonclient.utils import serialize_byte_tensor, shared_memory
 
 from inferwatch import InferenceEvent
 from ingest.sidecar.sidecar import Ports
@@ -164,6 +166,32 @@ def test_infer_over_grpc(sidecar: Watched) -> None:
     assert (event.operation, event.request_model, event.source) == ("embeddings", "minilm", "sidecar-grpc")
     assert (event.response_id, event.team) == ("r7", "ads")
     assert event.output_tensors[0].shape == result.as_numpy("embedding").shape
+
+
+@pytest.mark.parametrize("module", [triton_http, triton_grpc])
+def test_tensors_in_shared_memory_are_said_to_be_unavailable(sidecar: Watched, module: Any) -> None:
+    packed = serialize_byte_tensor(np.array([b"one"], dtype=object))
+    size, made = len(packed.item()), 384 * 4
+    key = f"/inferwatch-test-{uuid.uuid4().hex}"
+    port = sidecar.ports.http if module is triton_http else sidecar.ports.grpc
+    region = shared_memory.create_shared_memory_region("tensors", key, size + made)
+    try:
+        shared_memory.set_shared_memory_region(region, [packed])
+        with module.InferenceServerClient(f"127.0.0.1:{port}") as client:
+            client.register_system_shared_memory("tensors", key, size + made)
+            texts, vectors = module.InferInput("text", [1], "BYTES"), module.InferRequestedOutput("embedding")
+            texts.set_shared_memory("tensors", size)
+            vectors.set_shared_memory("tensors", made, offset=size)
+            client.infer("minilm", [texts], outputs=[vectors])
+            client.unregister_system_shared_memory("tensors")
+        vector = shared_memory.get_contents_as_numpy(region, np.float32, [384], offset=size)
+        assert np.linalg.norm(vector) > 0
+    finally:
+        shared_memory.destroy_shared_memory_region(region)
+    event = sidecar.next_event()
+    assert event.content_unavailable
+    assert (event.status, event.operation, event.input_messages) == ("ok", "embeddings", ())
+    assert [(tensor.name, tensor.mean) for tensor in event.output_tensors] == [("embedding", None)]
 
 
 @pytest.mark.parametrize("final_wanted", [True, False])
