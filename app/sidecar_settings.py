@@ -19,6 +19,7 @@ def sidecar(env: Environment, kafka: KafkaSettings, host: str, triton_http: str,
     Raises:
         SettingsError: files of TLS that do not go together or are not there.
     """
+    default = SidecarSettings()
     mirror = _mirror(env, kafka)
     return SidecarSettings(
         host=host,
@@ -28,6 +29,10 @@ def sidecar(env: Environment, kafka: KafkaSettings, host: str, triton_http: str,
         upstream_http=triton_http,
         upstream_grpc=triton_grpc,
         mirror=mirror,
+        capture_bytes=env.integer("SIDECAR_CAPTURE_BYTES", default.capture_bytes, 1, 1 << 30),
+        max_held_bytes=env.integer("SIDECAR_HELD_BYTES", default.max_held_bytes, 1, 1 << 40),
+        connect_timeout=env.seconds("SIDECAR_CONNECT_SECONDS", default.connect_timeout),
+        drain_timeout=env.seconds("SIDECAR_DRAIN_SECONDS", default.drain_timeout),
         environment=mirror.environment,
         service=mirror.service,
         team=mirror.team,

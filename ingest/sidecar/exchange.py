@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ingest.sidecar.budget import MOST_PIECES, PIECE_BYTES, Budget
 from ingest.sidecar.grpc_messages import GrpcMessage
 from ingest.sidecar.tap import Outcome
 
@@ -28,12 +29,18 @@ class Capture:
 
     `size` counts everything that passed, `captured` what was kept, `codings` tells how messages are compressed. Of all
     pieces, also those that were not kept: `pieces` is their number, `first` and `last` are their times, and
-    `longest_gap` is the longest time between two.
+    `longest_gap` is the longest time between two. It keeps at most `most` bytes in `MOST_PIECES`, and only what
+    `budget` has left.
     """
 
-    __slots__ = ("captured", "codings", "first", "last", "longest_gap", "most", "parts", "pieces", "size")
+    __slots__ = (
+        *("_budget", "_taken", "captured", "codings", "first", "last"),
+        *("longest_gap", "most", "parts", "pieces", "size"),
+    )
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, budget: Budget | None = None) -> None:
+        self._budget = budget
+        self._taken = 0
         self.most = most
         self.parts: list[tuple[float, bytes]] = []
         self.captured = 0
@@ -61,11 +68,29 @@ class Capture:
         elif at - self.last > self.longest_gap:
             self.longest_gap = at - self.last
         self.last = at
-        room = self.most - self.captured
-        if room > 0 and len(data):
-            kept = bytes(data[:room])
-            self.captured += len(kept)
-            self.parts.append((at, kept))
+        room = min(len(data), self.most - self.captured)
+        if room > 0 and len(self.parts) < MOST_PIECES and self._may_keep(room + PIECE_BYTES):
+            self.captured += room
+            self.parts.append((at, bytes(data[:room])))
+
+    @property
+    def held(self) -> int:
+        """Roughly how many bytes this keeps in memory."""
+        return self.captured + PIECE_BYTES * len(self.parts)
+
+    def release(self) -> None:
+        """Give back to the budget: from now on somebody else counts what is kept."""
+        if self._budget is not None:
+            self._budget.give_back(self._taken)
+            self._budget = None
+
+    def _may_keep(self, size: int) -> bool:
+        if self._budget is None:
+            return True
+        if not self._budget.take(size):
+            return False
+        self._taken += size
+        return True
 
     @property
     def whole(self) -> bool:
@@ -102,4 +127,4 @@ class Exchange:
     @property
     def held(self) -> int:
         """Roughly how many bytes this keeps in memory."""
-        return 2_048 + self.request.captured + self.response.captured
+        return 2_048 + self.request.held + self.response.held

@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from inferwatch.clock import Clock
+from ingest.sidecar.budget import Keeping
 from ingest.sidecar.grpc_messages import GrpcMessage, MessageSplitter
 from ingest.sidecar.h2_headers import Headers
 from ingest.sidecar.metrics import Counters
@@ -52,11 +53,11 @@ class GrpcCall:
 
     __slots__ = ("_began", "_clock", "_counters", "_made", "_observer", "_seen_headers", "_sent", "_timeout")
 
-    def __init__(self, tap: Tap, clock: Clock, counters: Counters, headers: Headers, capture_bytes: int) -> None:
+    def __init__(self, tap: Tap, clock: Clock, counters: Counters, headers: Headers, keeping: Keeping) -> None:
         self._clock = clock
         self._counters = counters
-        self._sent = MessageSplitter(capture_bytes)
-        self._made = MessageSplitter(capture_bytes)
+        self._sent = MessageSplitter(keeping.most, keeping.budget)
+        self._made = MessageSplitter(keeping.most, keeping.budget)
         self._began = clock.elapsed()
         self._seen_headers: Headers = ()
         self._observer: GrpcObserver | None = None
@@ -167,6 +168,8 @@ class GrpcCall:
 
     def _failed(self) -> None:
         self._observer = None
+        for splitter in (self._sent, self._made):
+            splitter.rest()  # gives back what it took
         self._counters.add("inferwatch_sidecar_observer_errors_total")
         log.exception("A call passes unobserved from here on")
 

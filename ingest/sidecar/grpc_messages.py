@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ingest.errors import ContentError
+from ingest.sidecar.budget import MOST_PIECES, PIECE_BYTES, Budget
 
 _PREFIX_BYTES: Final = 5
 _GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
@@ -27,11 +28,12 @@ class GrpcMessage:
 
 
 class MessageSplitter:
-    """Takes content in pieces of any size; of each message it keeps at most `most` bytes."""
+    """Takes content in pieces of any size; keeps at most `most` bytes of a message, and only what `budget` has left."""
 
-    __slots__ = ("_kept", "_left", "_most", "_parts", "_prefix", "_size")
+    __slots__ = ("_budget", "_kept", "_left", "_most", "_parts", "_prefix", "_size")
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, budget: Budget) -> None:
+        self._budget = budget
         self._most = most
         self._prefix = b""
         self._parts: list[bytes] = []
@@ -54,10 +56,7 @@ class MessageSplitter:
             piece = data[at : at + self._left]
             at += len(piece)
             self._left -= len(piece)
-            room = self._most - self._kept
-            if room > 0 and len(piece):
-                self._parts.append(bytes(piece[:room]))
-                self._kept += len(self._parts[-1])
+            self._keep(piece)
             if not self._left:
                 done.append(self._message())
         return done
@@ -66,7 +65,14 @@ class MessageSplitter:
         """Return the message whose end has not come, as far as it is here; None between messages."""
         return self._message() if len(self._prefix) == _PREFIX_BYTES else None
 
+    def _keep(self, piece: memoryview) -> None:
+        room = min(len(piece), self._most - self._kept)
+        if room > 0 and len(self._parts) < MOST_PIECES and self._budget.take(room + PIECE_BYTES):
+            self._parts.append(bytes(piece[:room]))
+            self._kept += room
+
     def _message(self) -> GrpcMessage:
+        self._budget.give_back(self._kept + PIECE_BYTES * len(self._parts))
         message = GrpcMessage(b"".join(self._parts), self._size, bool(self._prefix[0]))
         self._prefix, self._parts, self._kept, self._left = b"", [], 0, 0
         return message

@@ -8,6 +8,7 @@ from typing import Final
 
 from inferwatch.clock import Clock
 from ingest.errors import ContentError
+from ingest.sidecar.budget import Keeping
 from ingest.sidecar.grpc_call import GrpcCall
 from ingest.sidecar.grpc_refusal import goaway, greeting, unavailable
 from ingest.sidecar.h2_frames import PREFACE, Block, NotHttp2, header_frames
@@ -32,11 +33,11 @@ class GrpcWatch:
     ends_with_connection = False
     crowded = False  # HTTP/2 has limits of its own, which both sides tell each other
 
-    def __init__(self, tap: Tap, clock: Clock, counters: Counters, capture_bytes: int, *, strip: bool = False) -> None:
+    def __init__(self, tap: Tap, clock: Clock, counters: Counters, keeping: Keeping, *, strip: bool = False) -> None:
         self._tap = tap
         self._clock = clock
         self._counters = counters
-        self._capture_bytes = capture_bytes
+        self._keeping = keeping
         self._strip = strip
         self._calls: dict[int, GrpcCall] = {}
         self._from_client = Side(self._request_headers, self._request_data, self._request_reset, PREFACE)
@@ -128,7 +129,7 @@ class GrpcWatch:
         if block.stream > self._last_stream:
             self._last_stream = block.stream
             self._counters.add("inferwatch_sidecar_grpc_calls_total")
-            call = GrpcCall(self._tap, self._clock, self._counters, headers, self._capture_bytes)
+            call = GrpcCall(self._tap, self._clock, self._counters, headers, self._keeping)
             self._calls[block.stream] = call
         if not self._strip:
             return None

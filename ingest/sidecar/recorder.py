@@ -7,6 +7,7 @@ from typing import Final
 
 from inferwatch.clock import Clock
 from inferwatch.ids import new_event_id
+from ingest.sidecar.budget import Keeping
 from ingest.sidecar.exchange import Capture, Exchange, Route
 from ingest.sidecar.framing import Head
 from ingest.sidecar.grpc_messages import GrpcMessage
@@ -22,11 +23,11 @@ class Recorder:
     """Watches inferences and passes each on to `ended`, on the event loop."""
 
     def __init__(
-        self, ended: Callable[[Exchange], None], clock: Clock, capture_bytes: int = 1 << 20, stream_idle: float = 10.0
+        self, ended: Callable[[Exchange], None], clock: Clock, keeping: Keeping, stream_idle: float = 10.0
     ) -> None:
-        self._ended = ended
+        self._pass_on = ended
         self._clock = clock
-        self._capture_bytes = capture_bytes
+        self._keeping = keeping
         self._stream_idle = stream_idle
         self._streams: set[StreamRecorder] = set()
 
@@ -70,9 +71,15 @@ class Recorder:
             headers=headers,
             started_at=self._clock.now() - (self._clock.elapsed() - at),
             started=at,
-            request=Capture(self._capture_bytes),
-            response=Capture(self._capture_bytes),
+            request=Capture(self._keeping.most, self._keeping.budget),
+            response=Capture(self._keeping.most, self._keeping.budget),
         )
+
+    def _ended(self, exchange: Exchange) -> None:
+        """Pass an exchange on to whoever bounds from now on what is held of it."""
+        exchange.request.release()
+        exchange.response.release()
+        self._pass_on(exchange)
 
 
 class HttpRecorder:

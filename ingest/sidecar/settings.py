@@ -28,6 +28,7 @@ class SidecarSettings:
         environment: `deployment.environment.name` of requests that do not say.
         service: `service.name` of requests that do not say.
         team: team of requests that do not say.
+        max_held_bytes: captured bytes of all requests that are under way; of more, only sizes and times are kept.
         max_pending: exchanges that may wait to be parsed before the oldest are dropped.
         max_pending_bytes: captured bytes that may wait to be parsed before the oldest exchanges are dropped.
         tls: certificate that clients are shown on the HTTP and gRPC ports; without it they are spoken to in plain.
@@ -50,6 +51,7 @@ class SidecarSettings:
     environment: str = "default"
     service: str = ""
     team: str = ""
+    max_held_bytes: int = 128 << 20
     max_pending: int = 2_048
     max_pending_bytes: int = 64 << 20
     tls: ServerTls | None = None
@@ -65,7 +67,7 @@ class SidecarSettings:
                 raise SettingError(name, getattr(self, name), "a port from 0 to 65535")
         for name in ("upstream_http", "upstream_grpc"):
             split_address(name, getattr(self, name))
-        for name in ("capture_bytes", "max_pending", "max_pending_bytes"):
+        for name in ("capture_bytes", "max_held_bytes", "max_pending", "max_pending_bytes"):
             if getattr(self, name) < 1:
                 raise SettingError(name, getattr(self, name), "a number of at least 1")
         for name in ("connect_timeout", "drain_timeout", "stream_idle"):

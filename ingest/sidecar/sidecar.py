@@ -13,6 +13,7 @@ from inferwatch.delivery import TransportFactory
 from inferwatch.mirror import Mirror
 from inferwatch.settings import MirrorSettings
 from ingest.sidecar.admin import Admin
+from ingest.sidecar.budget import Budget, Keeping
 from ingest.sidecar.grpc_watch import GrpcWatch
 from ingest.sidecar.http_watch import HttpWatch
 from ingest.sidecar.listener import Listener
@@ -60,7 +61,8 @@ class Sidecar:
             settings.max_pending,
             settings.max_pending_bytes,
         )
-        self._recorder = Recorder(self._queue.put, clock, settings.capture_bytes, settings.stream_idle)
+        self._keeping = Keeping(settings.capture_bytes, Budget(settings.max_held_bytes))
+        self._recorder = Recorder(self._queue.put, clock, self._keeping, settings.stream_idle)
         self._settings = settings
         self._clock = clock
         self._http = self._listener("http", self._http_watch)
@@ -135,10 +137,8 @@ class Sidecar:
         return HttpWatch(self._recorder, self._clock, self.counters, strip=self._settings.strip_headers)
 
     def _grpc_watch(self) -> Watch:
-        settings = self._settings
-        return GrpcWatch(
-            self._recorder, self._clock, self.counters, settings.capture_bytes, strip=settings.strip_headers
-        )
+        strip = self._settings.strip_headers
+        return GrpcWatch(self._recorder, self._clock, self.counters, self._keeping, strip=strip)
 
     async def _expire(self) -> None:
         while True:

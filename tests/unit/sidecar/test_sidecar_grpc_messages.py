@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import ContentError
+from ingest.sidecar.budget import Budget
 from ingest.sidecar.grpc_messages import GrpcMessage, MessageSplitter, plain
 from tests.unit.sidecar.h2_streams import cut
 
@@ -23,7 +24,7 @@ def framed(data: bytes, compressed: bool = False) -> bytes:
 def test_messages_are_the_same_however_they_are_cut(
     messages: list[tuple[bytes, bool]], places: list[int], most: int
 ) -> None:
-    splitter = MessageSplitter(most)
+    splitter = MessageSplitter(most, Budget(1 << 30))
     sent = b"".join(framed(data, compressed) for data, compressed in messages)
     found = [message for piece in cut(sent, places) for message in splitter.feed(memoryview(piece))]
     assert found == [GrpcMessage(data[:most], len(data), compressed) for data, compressed in messages]
@@ -32,7 +33,7 @@ def test_messages_are_the_same_however_they_are_cut(
 
 @given(st.binary(min_size=1, max_size=60), st.integers(0, 64))
 def test_the_beginning_of_a_message_is_kept_with_the_size_that_it_was_to_have(data: bytes, here: int) -> None:
-    splitter = MessageSplitter(1_000)
+    splitter = MessageSplitter(1_000, Budget(1 << 30))
     sent = framed(data)[: min(here, len(data) + 4)]
     assert splitter.feed(memoryview(sent)) == []
     rest = splitter.rest()

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.sidecar.budget import Budget, Keeping
 from ingest.sidecar.grpc_call import CODES
 from ingest.sidecar.grpc_messages import GrpcMessage
 from ingest.sidecar.grpc_refusal import unavailable
@@ -104,7 +105,7 @@ class Connection:
 
     def __init__(self, fails_at: str = "", *, strip: bool = False) -> None:
         self.clock, self.counters, self.tap = SetClock(), Counters(), Calls(fails_at)
-        self.watch = GrpcWatch(self.tap, self.clock, self.counters, 1 << 20, strip=strip)
+        self.watch = GrpcWatch(self.tap, self.clock, self.counters, Keeping(1 << 20, Budget(1 << 30)), strip=strip)
         self.client, self.upstream = Encoding(), Encoding()
 
     def begin(self, stream: int = 1, *headers: tuple[str, str], method: str = METHOD) -> bytes:
