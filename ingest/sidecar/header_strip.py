@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from ingest.sidecar.framing import BodyPart, End, Head, Item, Opaque
+from ingest.sidecar.framing import BodyPart, End, Item, Opaque
+from ingest.sidecar.http_head import Head
 
 OURS: Final = "x-inferwatch-"
 _OURS_BYTES: Final = OURS.encode()

@@ -10,19 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from inferwatch.clock import Clock
-from ingest.sidecar.framing import (
-    BodyPart,
-    BodyRule,
-    End,
-    Framer,
-    Head,
-    Item,
-    Opaque,
-    StartLine,
-    request_body,
-    response_body,
-)
+from ingest.sidecar.framing import BodyPart, End, Framer, Item, Opaque, StartLine
 from ingest.sidecar.header_strip import HeadFilter
+from ingest.sidecar.http_head import BodyRule, Head, request_body, response_body
 from ingest.sidecar.metrics import Counters
 from ingest.sidecar.tap import HttpObserver, Outcome, Tap
 

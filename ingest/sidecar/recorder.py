@@ -9,9 +9,9 @@ from inferwatch.clock import Clock
 from inferwatch.ids import new_event_id
 from ingest.sidecar.budget import Keeping
 from ingest.sidecar.exchange import Capture, Exchange, Route
-from ingest.sidecar.framing import Head
 from ingest.sidecar.grpc_messages import GrpcMessage
 from ingest.sidecar.h2_headers import Headers
+from ingest.sidecar.http_head import Head
 from ingest.sidecar.routes import grpc_route, http_route
 from ingest.sidecar.stream_split import ENCODING_HEADER, StreamRecorder
 from ingest.sidecar.tap import GrpcObserver, HttpObserver, Outcome

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from ingest.sidecar.framing import Head
 from ingest.sidecar.grpc_messages import GrpcMessage
 from ingest.sidecar.h2_headers import Headers
+from ingest.sidecar.http_head import Head
 
 Outcome = Literal["complete", "client_gone", "upstream_gone", "unreadable"]
 """How an exchange ended: answered in full, left by one side before that, or no longer HTTP that can be followed."""

@@ -18,9 +18,10 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2 as pb
 
-from ingest.sidecar.framing import End, Framer, Head, response_body
+from ingest.sidecar.framing import End, Framer
 from ingest.sidecar.h2_frames import END_HEADERS, HEADERS
 from ingest.sidecar.h2_headers import literal
+from ingest.sidecar.http_head import Head, response_body
 from tests.integration.sidecar.relay import Conversation, Relay, relayed
 from tests.integration.sidecar.upstreams import Mirrored, connected, sidecar_before
 from tests.support.triton import RunningTriton

@@ -5,7 +5,8 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.sidecar.framing import BodyPart, End, Framer, Head, Opaque, StartLine, request_body, response_body
+from ingest.sidecar.framing import BodyPart, End, Framer, Opaque, StartLine
+from ingest.sidecar.http_head import Head, request_body, response_body
 
 REQUESTS = (
     b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"

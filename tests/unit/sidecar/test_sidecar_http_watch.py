@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferwatch.clock import SystemClock
-from ingest.sidecar.framing import Head
+from ingest.sidecar.http_head import Head
 from ingest.sidecar.http_watch import HttpWatch
 from ingest.sidecar.metrics import Counters
 from ingest.sidecar.tap import GrpcObserver, Outcome
