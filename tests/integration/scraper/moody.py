@@ -27,11 +27,15 @@ dynamic_batching {
 }
 """
 MODEL = """
+import os
 import time
 import numpy as np
 import triton_python_backend_utils as pb
 
 class TritonPythonModel:
+    def initialize(self, args):
+        self._marker = os.path.join(args["model_repository"], args["model_version"], "computing")
+
     def execute(self, requests):
         return [self._answer(request) for request in requests]
 
@@ -39,6 +43,7 @@ class TritonPythonModel:
         seconds = float(pb.get_input_tensor_by_name(request, "seconds").as_numpy().ravel()[0])
         if seconds < 0:
             raise RuntimeError("told to fail")
+        open(self._marker, "w").close()
         time.sleep(seconds)
         return pb.InferenceResponse([pb.Tensor("done", np.array([[seconds]], dtype=np.float32))])
 """
@@ -54,6 +59,8 @@ class MoodyTriton:
         version.mkdir(parents=True)
         (version / "model.py").write_text(MODEL)
         (version.parent / "config.pbtxt").write_text(CONFIG)
+        # Triton is started on a copy of the repository.
+        self._marker = folder / "work" / "models" / "moody" / "1" / "computing"
         http, grpc, metrics = free_ports(3)
         self.settings = TritonSettings(
             work_dir=folder / "work",
@@ -89,6 +96,15 @@ class MoodyTriton:
             stop(self._process)
             clear_shared_memory(self.settings)
             self._process = None
+
+    @property
+    def has_computed(self) -> bool:
+        """Whether the model has begun to compute since it was asked to `forget`."""
+        return self._marker.exists()
+
+    def forget(self) -> None:
+        """Let `has_computed` begin anew."""
+        self._marker.unlink(missing_ok=True)
 
     def infer(self, seconds: float, patience: float = 0.0) -> int:
         """Ask the model to compute that long, or to fail where it is below 0; return the HTTP status.

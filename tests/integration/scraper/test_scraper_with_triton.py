@@ -75,12 +75,20 @@ async def test_waiting_and_computing_are_told_apart(moody: MoodyTriton) -> None:
 
 async def test_failures_have_their_reasons_and_what_waits_is_seen(moody: MoodyTriton) -> None:
     client = grpc.InferenceServerClient(f"127.0.0.1:{moody.settings.grpc_port}")
-    seconds = grpc.InferInput("seconds", [1, 1], "FP32")
-    seconds.set_data_from_numpy(np.array([[0.45]], dtype=np.float32))
     answered: list[Any] = []
+
+    def ask(seconds: float) -> Any:
+        given = grpc.InferInput("seconds", [1, 1], "FP32")
+        given.set_data_from_numpy(np.array([[seconds]], dtype=np.float32))
+        return client.async_infer("moody", [given], lambda result, error: answered.append(error))
+
     async with scraping([ServerAddress(moody.metrics, moody.http)]) as (_, kept):
         assert await infer(moody, -1.0) == [500]
-        calls = [client.async_infer("moody", [seconds], lambda result, error: answered.append(error)) for _ in range(3)]
+        moody.forget()
+        # It computes for long enough that everything else happens while it does.
+        calls = [ask(3.0)]
+        await until(lambda: moody.has_computed, "one that computes")
+        calls += [ask(0.01), ask(0.01)]
         await until(lambda: most_pending(kept.of("moody")) >= 2, "one that computes, two that wait")
         impatient = asyncio.create_task(asyncio.to_thread(moody.infer, 0.01, patience=0.01))
         await until(lambda: most_pending(kept.of("moody")) >= 3, "a third that waits")
