@@ -162,7 +162,11 @@ def _watch_request(request: Any, call: TritonCall | None) -> None:
 
     patch(request, {"get_result": get_result})
     # The response came when its greenlet ended; the application may fetch it much later.
-    request._greenlet.link(lambda _: arrive(call))
+    # Not `link`, which starts another greenlet for it: that one runs when the application waits for something next.
+    if _is_over(request):
+        arrive(call)
+    else:
+        request._greenlet.rawlink(lambda _: arrive(call))
     weakref.finalize(request, end, call, cancelled=True).atexit = False
 
 
