@@ -45,7 +45,11 @@ $(VENV)/.test: $(INPUTS) | $(VENV)/.runtime
 demo: setup
 	@$(BIN)/inferwatch demo
 
-test: lint unit integration e2e
+# Linters use one core and so do unit tests; servers and browsers come after them, alone.
+test: setup-test
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint unit
+	@$(MAKE) --no-print-directory integration
+	@$(MAKE) --no-print-directory e2e
 
 lint: setup-test
 	$(BIN)/ruff check .
@@ -69,7 +73,7 @@ fuzz: setup-test
 e2e: setup-test
 	$(BIN)/pytest tests/e2e
 
-bench: setup
+bench: setup-test
 	@$(BIN)/inferwatch bench --all
 
 kafka: setup
