@@ -13,9 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import inferwatch.buffer as buffer_module
-from inferwatch import Message, Part, text_message
+from inferwatch import InferenceEvent, Message, Part, text_message
 from inferwatch.buffer import EventBuffer, text_size
 from tests.unit.sdk.events import event
+
+
+def id_of(taken: object) -> str:
+    assert isinstance(taken, InferenceEvent)
+    return taken.event_id
 
 
 @given(st.lists(st.one_of(st.just("put"), st.integers(1, 4)), max_size=60), st.integers(1, 5))
@@ -23,7 +28,7 @@ def test_what_was_put_is_taken_in_order_or_was_dropped_as_the_oldest(steps: list
     buffer, held, dropped, put = EventBuffer(most, 1 << 30), list[str](), 0, 0
     for step in steps:
         if isinstance(step, int):
-            assert [one.event_id for one in buffer.take(step)] == held[:step]
+            assert [id_of(one) for one in buffer.take(step)] == held[:step]
             held = held[step:]
         else:
             put += 1
@@ -38,9 +43,9 @@ def test_text_beyond_the_limit_drops_the_oldest_but_never_the_only_one() -> None
     buffer = EventBuffer(100, 5_000)
     for name in "abc":
         buffer.put(event(event_id=name, input_messages=(text_message("user", "x" * 3_000),)))
-    assert [one.event_id for one in buffer.take(10)] == ["c"]
+    assert [id_of(one) for one in buffer.take(10)] == ["c"]
     buffer.put(event(event_id="huge", input_messages=(text_message("user", "x" * 50_000),)))
-    assert [one.event_id for one in buffer.take(10)] == ["huge"]
+    assert [id_of(one) for one in buffer.take(10)] == ["huge"]
     assert buffer.dropped == 2
 
 

@@ -266,3 +266,47 @@ def test_an_event_recorded_while_the_thread_is_made_neither_hangs_nor_starts_a_s
     assert not caller.is_alive(), "it waits for a lock that it holds"
     mirror.close()
     assert [ids(transport.records) for transport in made] == [["outer", "inner"]]
+
+
+def test_what_the_application_does_to_its_messages_afterwards_changes_nothing() -> None:
+    made, make = memory()
+    with mirroring(make) as mirror:
+        messages = [{"role": "user", "content": "one"}]
+        with mirror.inference("m", messages) as call:
+            call.output([{"role": "assistant", "content": "two"}])
+        messages[0]["content"] = "changed"
+        mirror.close()
+    (line,) = made[0].records
+    event = decode_inference(line)
+    assert (event.input_messages, event.output_messages) == (
+        (text_message("user", "one"),),
+        (text_message("assistant", "two"),),
+    )
+
+
+def test_an_inference_of_which_no_event_can_be_made_is_counted_and_harms_no_other() -> None:
+    made, make = memory()
+    with mirroring(make) as mirror:
+        with mirror.inference("m", "one", no_such_field=1):
+            pass
+        with mirror.inference("m", "two"):
+            pass
+        mirror.close()
+        assert (mirror.stats().recorded, mirror.stats().delivered, mirror.stats().failed) == (2, 1, 1)
+    (line,) = made[0].records
+    assert decode_inference(line).input_messages == (text_message("user", "two"),)
+
+
+def test_inferences_count_against_the_memory_bound_before_an_event_is_made_of_them() -> None:
+    blocked: list[Blocked] = []
+
+    def make(report: Report) -> Transport:
+        blocked.append(Blocked(report))
+        return blocked[0]
+
+    with mirroring(make, max_bytes=50_000) as mirror:
+        for _ in range(100):
+            with mirror.inference("m", [{"role": "user", "content": "x" * 5_000}]) as call:
+                call.chunk("y" * 5_000)
+        assert mirror.stats().dropped >= 80
+        blocked[0].open.set() if blocked else None

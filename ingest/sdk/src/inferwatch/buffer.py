@@ -4,58 +4,71 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from inferwatch.events import FeedbackEvent, InferenceEvent, Message
+from inferwatch.tensors import TensorSample
 
-Mirrored: TypeAlias = InferenceEvent | FeedbackEvent
+
+class Pending(Protocol):
+    """An inference of which no event is made yet."""
+
+    @property
+    def size(self) -> int:
+        """Roughly how many bytes it holds."""
+        ...
+
+    def event(self) -> InferenceEvent:
+        """Return the event."""
+        ...
+
+
+Mirrored: TypeAlias = InferenceEvent | FeedbackEvent | Pending
 """What an application mirrors."""
 
 _FIXED_BYTES: Final = 512
+_UNKNOWN_BYTES: Final = 32
 
 
 def text_size(event: Mirrored) -> int:
     """Return roughly how many bytes an event holds; counts what grows: text, and what applications put beside it."""
     if isinstance(event, FeedbackEvent):
         return _FIXED_BYTES + len(event.comment or "")
+    if not isinstance(event, InferenceEvent):
+        return _FIXED_BYTES + event.size
     size = _FIXED_BYTES
     for message in event.input_messages:
-        size += _parts_size(message)
+        size += _message_size(message)
     for message in event.output_messages:
-        size += _parts_size(message)
-    if event.parameters:
-        size += _size(event.parameters)
-    if event.attributes:
-        size += _size(event.attributes)
-    if event.error_message:
-        size += len(event.error_message)
-    for tensor in (*event.input_tensors, *event.output_tensors):
-        size += 64 + getattr(tensor, "size", 0)
-    if event.embedding:
-        size += 32 * len(event.embedding)
+        size += _message_size(message)
+    for value in (event.parameters, event.attributes, event.error_message, event.embedding):
+        if value:
+            size += size_of(value)
+    if event.input_tensors or event.output_tensors:
+        size += size_of(event.input_tensors) + size_of(event.output_tensors)
     return size
 
 
-def _parts_size(message: Message) -> int:
+def size_of(value: Any) -> int:
+    """Return roughly how many bytes something holds that an application put into an event."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, dict):
+        return sum([64 + size_of(key) + size_of(item) for key, item in value.items()])
+    if isinstance(value, list | tuple):
+        return sum([16 + size_of(item) for item in value])
+    if isinstance(value, Message):
+        return _message_size(value)
+    return _UNKNOWN_BYTES + (value.size if isinstance(value, TensorSample) else 0)
+
+
+def _message_size(message: Message) -> int:
     size = 0
     for part in message.parts:
         size += 64 + (len(part.content) if part.content else 0)
         if part.arguments is not None or part.response is not None:
-            size += _size(part.arguments) + _size(part.response)
+            size += size_of(part.arguments) + size_of(part.response)
     return size
-
-
-def _size(value: Any) -> int:
-    if isinstance(value, str | bytes):
-        return len(value)
-    if isinstance(value, dict):
-        size = 0
-        for key, item in value.items():
-            size += 64 + _size(key) + (32 if isinstance(item, int | float) else _size(item))
-        return size
-    if isinstance(value, list | tuple):
-        return sum([_size(item) + 16 for item in value])
-    return 32
 
 
 class EventBuffer:

@@ -12,7 +12,7 @@ from typing import Final
 from inferwatch import topics
 from inferwatch.buffer import EventBuffer, Mirrored
 from inferwatch.clock import Clock
-from inferwatch.events import FeedbackEvent
+from inferwatch.events import FeedbackEvent, InferenceEvent
 from inferwatch.losses import Losses
 from inferwatch.prepare import prepare
 from inferwatch.settings import MirrorSettings
@@ -124,7 +124,8 @@ class Delivery:
 
     def _line(self, event: Mirrored) -> bytes | None:
         try:
-            return encode_event(prepare(event, self._settings))
+            made = event if isinstance(event, InferenceEvent | FeedbackEvent) else event.event()
+            return encode_event(prepare(made, self._settings))
         except Exception as error:
             # An application may put anything into a field: its neighbours in the record must not pay for it.
             self._lost(1, f"not JSON: {type(error).__name__}")

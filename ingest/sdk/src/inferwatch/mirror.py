@@ -62,6 +62,10 @@ class Mirror:
         """Mirror an event."""
         self._background.put(event)
 
+    def _record_later(self, inference: Inference) -> None:
+        # The mirror's thread makes the event: that would cost the caller as much as everything else.
+        self._background.put(inference)
+
     def inference(self, model: str, input: object = None, **fields: Any) -> Inference:
         """Return a context manager that times and mirrors one inference of `model`.
 
@@ -79,7 +83,7 @@ class Mirror:
         except Exception:
             # Values may be of any type. Whether an event can be made of them shows at its end.
             given = {**self._defaults, **said, **fields}
-        return Inference(self.record, self._clock, model, input, given)
+        return Inference(self.record, self._clock, model, input, given, self._record_later)
 
     def feedback(
         self,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from inferwatch.buffer import Mirrored
-from inferwatch.events import FeedbackEvent
+from inferwatch.events import FeedbackEvent, InferenceEvent
 from inferwatch.masking import mask_event, mask_feedback
 from inferwatch.sampling import keeps_text, without_text
 from inferwatch.settings import MirrorSettings
@@ -11,7 +10,7 @@ from inferwatch.tensors import with_summaries
 from inferwatch.truncation import truncate
 
 
-def prepare(event: Mirrored, settings: MirrorSettings) -> Mirrored:
+def prepare(event: InferenceEvent | FeedbackEvent, settings: MirrorSettings) -> InferenceEvent | FeedbackEvent:
     """Return an event as it leaves the process. Masked before it is cut: half a value is not recognised."""
     if isinstance(event, FeedbackEvent):
         return event if settings.mask is None else mask_feedback(event, settings.mask)

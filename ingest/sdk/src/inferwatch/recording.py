@@ -8,13 +8,17 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final
 
+from inferwatch.buffer import size_of
 from inferwatch.chat import as_messages
 from inferwatch.clock import Clock
-from inferwatch.events import InferenceEvent, text_message
+from inferwatch.events import InferenceEvent, Message, text_message
 from inferwatch.ids import new_event_id
 
 log: Final = logging.getLogger("inferwatch")
 
+_GROWING: Final = frozenset(
+    {"parameters", "attributes", "input_tensors", "output_tensors", "error_message", "embedding", "output_messages"}
+)
 _CANCELLED: Final = ("CancelledError", "GeneratorExit", "KeyboardInterrupt")
 
 
@@ -24,14 +28,18 @@ class Inference:
     Streamed: call `chunk` for each piece; the first one that carries text stamps the time to first token. Not
     streamed: call `output` once. An exception that leaves the block is recorded as an error and passes on. Where no
     block fits, call `end`.
+
+    What is said is kept as it is; `event` makes an event of it, later and elsewhere where `later` is given.
     """
 
     __slots__ = (
         "_chunks",
         "_clock",
+        "_duration",
         "_ended",
         "_fields",
         "_input",
+        "_later",
         "_output",
         "_record",
         "_started",
@@ -46,16 +54,19 @@ class Inference:
         model: str,
         input: object,
         fields: dict[str, Any],
+        later: Callable[[Inference], None] | None = None,
     ) -> None:
         self.event_id = new_event_id()
         self._record = record
+        self._later = later
         self._clock = clock
         self._fields = fields
         fields.setdefault("request_model", model)
         fields.setdefault("source", "sdk")
         # A list of messages is often appended to with the answer before the block ends.
-        self._input = tuple(input) if isinstance(input, list) else input
+        self._input = _as_it_is_now(input)
         self._output: object = None
+        self._duration = 0.0
         self._chunks: list[str] = []
         self._ended = False
         self._started_at = clock.now()
@@ -84,7 +95,7 @@ class Inference:
         if isinstance(given, str):
             self._chunks.append(given)
         else:
-            self._output = given
+            self._output = _as_it_is_now(given)
 
     def tokens(
         self,
@@ -131,7 +142,12 @@ class Inference:
             return
         self._ended = True
         try:
-            self._record(self._event(self.elapsed() if after is None else after, error, cancelled))
+            self._duration = self.elapsed() if after is None else after
+            self._note_end(error, cancelled)
+            if self._later is None:
+                self._record(self.event())
+            else:
+                self._later(self)
         except Exception:
             # A log handler of the application's may fail too.
             with contextlib.suppress(Exception):
@@ -142,22 +158,53 @@ class Inference:
     ) -> None:
         self.end(error)
 
-    def _event(self, duration: float, error: BaseException | None, cancelled: bool) -> InferenceEvent:
+    def event(self) -> InferenceEvent:
+        """Return what is known by now as an event. Raises what values raise that an event cannot hold."""
         fields = self._fields
-        if error is not None:
-            kind = type(error).__name__
-            status = "cancelled" if cancelled or kind in _CANCELLED else "error"
-            fields |= {"status": status, "error_type": kind, "error_message": str(error) or None}
-        elif cancelled:
-            fields |= {"status": "cancelled", "error_type": "cancelled"}
         output = "".join(self._chunks)
         if output or self._output is not None:
             told = as_messages(self._output, "assistant")
-            fields["output_messages"] = (text_message("assistant", output), *told) if output else told
+            fields = {**fields, "output_messages": (text_message("assistant", output), *told) if output else told}
         return InferenceEvent(
             event_id=self.event_id,
             started_at=self._started_at,
-            duration=duration,
+            duration=self._duration,
             input_messages=as_messages(self._input),
             **fields,
         )
+
+    @property
+    def size(self) -> int:
+        """Roughly how many bytes it holds; counts what grows."""
+        size = size_of(self._input) + sum(map(len, self._chunks))
+        if self._output is not None:
+            size += size_of(self._output)
+        for name in _GROWING & self._fields.keys():
+            size += size_of(self._fields[name])
+        return size
+
+    def _note_end(self, error: BaseException | None, cancelled: bool) -> None:
+        if error is not None:
+            kind = type(error).__name__
+            status = "cancelled" if cancelled or kind in _CANCELLED else "error"
+            self._fields |= {"status": status, "error_type": kind, "error_message": str(error) or None}
+        elif cancelled:
+            self._fields |= {"status": "cancelled", "error_type": "cancelled"}
+
+
+def _as_it_is_now(given: object) -> object:
+    """Return what was given so that it stays what it is: lists and dicts copied, objects of libraries as messages."""
+    if given is None or isinstance(given, str):
+        return given
+    if type(given) is list or type(given) is tuple:
+        return tuple([item.copy() if type(item) is dict else _unchanging(item) for item in given])
+    return given.copy() if type(given) is dict else _unchanging(given)
+
+
+def _unchanging(item: object) -> object:
+    if isinstance(item, str | Message):
+        return item
+    try:
+        return as_messages(item)[0]
+    except Exception:
+        return item  # whatever is wrong with it shows when an event is made

@@ -25,6 +25,9 @@ class RecordedMirror(Mirror):
     def record(self, event: InferenceEvent) -> None:
         self.events.append(with_summaries(event))
 
+    def _record_later(self, inference: Inference) -> None:
+        self.record(inference.event())
+
     def event(self) -> InferenceEvent:
         """Return the one event that there is."""
         (event,) = self.events
