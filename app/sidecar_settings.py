@@ -9,6 +9,8 @@ from ingest.sidecar.settings import SidecarSettings
 from processors.settings import KafkaSettings
 
 _HELD_BYTES = 64 << 20
+_HELD_EVENTS = 100_000
+"""Small events of a busy model: what bounds them is their bytes."""
 _DELIVERY_SECONDS = 300.0
 """A broker that is started anew within this time loses nothing, as far as memory reaches."""
 
@@ -54,6 +56,7 @@ def _mirror(env: Environment, kafka: KafkaSettings) -> MirrorSettings:
         team=env.text("TEAM", ""),
         source="sidecar",
         text_sample=env.share("TEXT_SAMPLE", 1.0),
+        max_events=_HELD_EVENTS,
         max_bytes=_HELD_BYTES,
         delivery_timeout=_DELIVERY_SECONDS,
         kafka=dict(kafka.security),

@@ -13,10 +13,12 @@ from inferwatch.clock import Clock, SystemClock
 from inferwatch.kafka import KafkaTransport
 from inferwatch.settings import MirrorSettings
 from inferwatch.transport import Report
+from ingest.admin import Admin, Readiness
 from ingest.errors import ScrapeError
-from ingest.scraper.admin import Admin
 from ingest.scraper.fetch import look
+from ingest.scraper.metrics import exposition
 from ingest.scraper.outbox import NewTransport, Outbox
+from ingest.scraper.readiness import readiness
 from ingest.scraper.settings import ScraperSettings
 from ingest.scraper.watched import Watched
 
@@ -40,7 +42,7 @@ class Scraper:
         self._clock = clock or SystemClock()
         self.watched = tuple(Watched(server, settings.environment) for server in settings.servers)
         self.outbox = Outbox(settings.max_samples, new_transport or _kafka(settings), settings.flush_timeout)
-        self._admin = Admin(settings, self.watched, self.outbox.stats)
+        self._admin = Admin(settings.host, settings.admin_port, self._readiness, self._metrics)
         self._session: aiohttp.ClientSession | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.port = 0
@@ -77,6 +79,12 @@ class Scraper:
             await self._session.close()
         await asyncio.to_thread(self.outbox.close)
         await self._admin.stop()
+
+    async def _readiness(self) -> Readiness:
+        return readiness(self.watched)
+
+    def _metrics(self) -> str:
+        return exposition(self.watched, self.outbox.stats())
 
     async def __aenter__(self) -> Scraper:
         await self.start()

@@ -12,7 +12,8 @@ from inferwatch.clock import Clock, SystemClock
 from inferwatch.delivery import TransportFactory
 from inferwatch.mirror import Mirror
 from inferwatch.settings import MirrorSettings
-from ingest.sidecar.admin import Admin
+from ingest.admin import Admin, Readiness
+from ingest.counters import exposition
 from ingest.sidecar.budget import Budget, Keeping
 from ingest.sidecar.grpc_watch import GrpcWatch
 from ingest.sidecar.http_watch import HttpWatch
@@ -21,6 +22,7 @@ from ingest.sidecar.metrics import METRIC_NAMES, Counters, MetricName
 from ingest.sidecar.parse import Defaults
 from ingest.sidecar.parse_queue import ParseQueue
 from ingest.sidecar.pipe import Upstream
+from ingest.sidecar.readiness import readiness
 from ingest.sidecar.recorder import Recorder
 from ingest.sidecar.settings import SidecarSettings
 from ingest.sidecar.watch import Watch
@@ -67,7 +69,7 @@ class Sidecar:
         self._clock = clock
         self._http = self._listener("http", self._http_watch)
         self._grpc = self._listener("grpc", self._grpc_watch)
-        self._admin = Admin(settings, self.metrics)
+        self._admin = Admin(settings.host, settings.admin_port, self._readiness, lambda: exposition(self.metrics()))
         self._expiry: asyncio.Task[None] | None = None
         self.ports = Ports(0, 0, 0)
 
@@ -139,6 +141,9 @@ class Sidecar:
     def _grpc_watch(self) -> Watch:
         strip = self._settings.strip_headers
         return GrpcWatch(self._recorder, self._clock, self.counters, self._keeping, strip=strip)
+
+    async def _readiness(self) -> Readiness:
+        return await readiness(self._settings)
 
     async def _expire(self) -> None:
         while True:
