@@ -241,10 +241,11 @@ async def test_a_drain_lets_a_stream_finish_and_sends_new_calls_elsewhere() -> N
 
 async def test_idle_connections_are_closed_by_a_drain_without_a_failed_call() -> None:
     upstream = Upstream()
+    answered = 0
     async with (
         serving(upstream) as port,
-        sidecar_before(grpc=f"127.0.0.1:{port}") as (sidecar, _),
-        sidecar_before(grpc=f"127.0.0.1:{port}") as (other, _),
+        sidecar_before(grpc=f"127.0.0.1:{port}") as (sidecar, mirrored),
+        sidecar_before(grpc=f"127.0.0.1:{port}") as (other, others),
     ):
         both = f"ipv4:127.0.0.1:{sidecar.ports.grpc},127.0.0.1:{other.ports.grpc}"
         async with grpc.aio.insecure_channel(both) as channel:
@@ -253,7 +254,11 @@ async def test_idle_connections_are_closed_by_a_drain_without_a_failed_call() ->
             stopping = asyncio.create_task(sidecar.stop())
             while not stopping.done():
                 await infer(asked(), timeout=DEADLINE)
+                answered += 1
             await infer(asked(), timeout=DEADLINE)
+        await until(lambda: len(mirrored.events() + others.events()) >= answered + 2, "an event of each call")
+    ok = [event for event in mirrored.events() + others.events() if event.status == "ok"]
+    assert len(ok) == answered + 2
 
 
 async def test_what_a_drain_cuts_off_is_not_said_to_be_the_clients_doing() -> None:
