@@ -265,10 +265,10 @@ def test_a_log_handler_that_fails_costs_nothing_but_the_line() -> None:
         delivery = delivering(MemoryTransport, waiting)
         delivery.run(Ended())
         assert (delivery.delivered, delivery.failed) == (2, 1)
-        mirror = Mirror("nowhere:9")
-        mirror.record("not an event")  # type: ignore[arg-type]  # what an application may do all the same
-        mirror.inference("m", no_such_field=1).end()
-        assert mirror.feedback()
+        with Mirror("nowhere:9", transport=lambda _, report: MemoryTransport(report)) as mirror:
+            mirror.record("not an event")  # type: ignore[arg-type]  # what an application may do all the same
+            mirror.inference("m", no_such_field=1).end()
+            assert mirror.feedback()
     finally:
         logging.getLogger("inferwatch").removeHandler(handler)
 
