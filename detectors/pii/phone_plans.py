@@ -68,7 +68,8 @@ def _layout(number_format: NumberFormat) -> tuple[str, ...]:
     ]
     rule, written = number_format.national_prefix_formatting_rule, number_format.format or ""
     if rule:
-        written = _REFERENCE.sub(lambda _: rule, written, count=1)
+        # In a rule, ``\1`` is whatever group the format begins with: in Argentina's mobile numbers, the second.
+        written = _REFERENCE.sub(lambda first: rule.replace(r"\1", first[0]), written, count=1)
     return tuple(
         _REFERENCE.sub(lambda reference: captures[int(reference[1]) - 1], group) for group in _GROUP.findall(written)
     )

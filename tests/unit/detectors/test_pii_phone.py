@@ -6,7 +6,7 @@ import re
 
 import phonenumbers
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
 
@@ -47,6 +47,7 @@ def valid(number: str, region: str) -> phonenumbers.PhoneNumber | None:
 
 @settings(deadline=None, max_examples=400)
 @given(written(), st.sampled_from(REGIONS))
+@example("011 15-2345-6789", "AR")
 def test_a_number_without_words_is_found_exactly_if_it_is_valid_and_grouped_as_the_library_groups_it(
     number: str, region: str
 ) -> None:

@@ -61,13 +61,15 @@ class HandClock:
 class UnsteadySink(MemorySink):
     """A sink that fails as often as it is told to: before it wrote, or with its answer lost after it wrote.
 
-    `blocks` are those that it was given, whatever became of them.
+    `blocks` are those that it was given, whatever became of them, and `failures` counts what it raised. A block that
+    was given may still be under way in its thread; once it has failed nothing of it is left to happen.
     """
 
     def __init__(self, log: list[str], before: int = 0, after: int = 0) -> None:
         super().__init__()
         self.log, self.before, self.after = log, before, after
         self.blocks: list[Block] = []
+        self.failures = 0
 
     def write(self, table: str, columns: Columns) -> None:
         with self._failing():
@@ -83,10 +85,12 @@ class UnsteadySink(MemorySink):
     def _failing(self) -> Iterator[None]:
         if self.before:
             self.before -= 1
+            self.failures += 1
             raise StoreUnavailable("http://store", "away")
         yield
         if self.after:
             self.after -= 1
+            self.failures += 1
             raise StoreUnavailable("http://store", "the answer is lost")
 
 

@@ -183,7 +183,7 @@ async def test_after_an_interruption_nothing_is_durable_until_a_release(monkeypa
     assert await one.process(batch(0, 1))
     sink.before = 10**9
     processing = asyncio.create_task(one.process(batch(2, 3)))
-    await until(lambda: len(sink.blocks) > 1)
+    await until(lambda: sink.failures > 0)
     one.interrupt()
     assert not await asyncio.wait_for(processing, 5)
     assert not await one.tick()
