@@ -14,11 +14,19 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from serving import PackageUnfit, TritonSettings, prepare
 from serving.launch import clear_shared_memory
+
+ENDLESS: Final[dict[str, Any]] = {
+    "text_input": "Write a very long story about a lighthouse keeper, with many chapters.",
+    "max_tokens": 1900,
+    "temperature": 0.0,
+}
+"""A request that the language model goes on with until it may make no more tokens: half a minute on two cores."""
 
 # Seconds until ready on two busy cores, with much to spare.
 START_DEADLINE = 90.0

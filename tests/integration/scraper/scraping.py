@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import aiohttp
@@ -15,6 +14,7 @@ from inferwatch.transport import MemoryTransport, Report
 from inferwatch.wire import decode_telemetry
 from ingest.scraper.scraper import Scraper
 from ingest.scraper.settings import ScraperSettings, ServerAddress
+from tests.support.waiting import until
 
 DEADLINE = 60.0
 INTERVAL = 0.1
@@ -52,14 +52,6 @@ async def scraping(servers: Sequence[ServerAddress], **changes: Any) -> AsyncIte
     async with Scraper(settings, new_transport=kept) as scraper:
         await until(lambda: all(one.scrapes for one in scraper.watched), "a first look at each server")
         yield scraper, kept
-
-
-async def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for a condition, failing after `DEADLINE` seconds."""
-    async with asyncio.timeout(DEADLINE):
-        while not condition():
-            await asyncio.sleep(0.01)
-    assert condition(), what
 
 
 async def asked(scraper: Scraper, path: str) -> tuple[int, str]:

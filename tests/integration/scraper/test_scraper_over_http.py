@@ -15,8 +15,9 @@ from ingest.errors import PortTakenError
 from ingest.scraper import fetch
 from ingest.scraper.scraper import Scraper, run
 from ingest.scraper.settings import ScraperSettings, ServerAddress
-from tests.integration.scraper.scraping import Kept, asked, scraping, until
+from tests.integration.scraper.scraping import Kept, asked, scraping
 from tests.support.triton_says import GPU, METRICS
+from tests.support.waiting import until
 
 NOWHERE = "127.0.0.1:1"
 

@@ -14,7 +14,8 @@ import tritonclient.grpc as grpc
 from inferwatch import ServerSample
 from ingest.scraper.settings import ServerAddress
 from tests.integration.scraper.moody import MoodyTriton
-from tests.integration.scraper.scraping import asked, failures, scraping, until
+from tests.integration.scraper.scraping import asked, failures, scraping
+from tests.support.waiting import until
 
 TIMES = {
     "request_time": "success",

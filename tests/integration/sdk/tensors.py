@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-_TYPES = {"text": "BYTES", "text_input": "BYTES", "system_prompt": "BYTES", "stream": "BOOL"}
+_TYPES = {"text": "BYTES", "text_input": "BYTES", "system_prompt": "BYTES", "stream": "BOOL", "temperature": "FP32"}
 
 
 def inputs(protocol: ModuleType, **values: Any) -> list[Any]:
@@ -17,7 +17,7 @@ def inputs(protocol: ModuleType, **values: Any) -> list[Any]:
 
 def _input(protocol: ModuleType, name: str, values: list[Any]) -> Any:
     datatype = _TYPES.get(name, "INT32")
-    kinds: dict[str, Any] = {"BYTES": np.object_, "BOOL": np.bool_, "INT32": np.int32}
+    kinds: dict[str, Any] = {"BYTES": np.object_, "BOOL": np.bool_, "INT32": np.int32, "FP32": np.float32}
     given = [value.encode() if isinstance(value, str) else value for value in values]
     tensor = protocol.InferInput(name, [len(values)], datatype)
     tensor.set_data_from_numpy(np.array(given, dtype=kinds[datatype]))

@@ -19,7 +19,7 @@ from inferwatch import InferenceEvent, text_message
 from inferwatch.wrappers import faults, wrap_triton
 from tests.integration.sdk.mirrored import Mirrored
 from tests.integration.sdk.tensors import inputs
-from tests.support.triton import RunningTriton
+from tests.support.triton import ENDLESS, RunningTriton
 
 SECONDS = 60
 
@@ -65,6 +65,10 @@ def texts(*given: str) -> list[Any]:
 
 def prompt(text: str = "Say hi.", **more: Any) -> list[Any]:
     return inputs(tritonclient.grpc, text_input=text, **{"stream": True, "max_tokens": 4, "seed": 1, **more})
+
+
+def endless() -> list[Any]:
+    return inputs(tritonclient.grpc, **ENDLESS, stream=True)
 
 
 def check_generated(event: InferenceEvent, text: str, **fields: Any) -> None:
@@ -205,7 +209,7 @@ def test_an_error_on_a_stream_ends_its_request_and_no_other(client: Any, mirrore
 def test_a_stream_that_is_cancelled_keeps_what_came(client: Any, mirrored: Mirrored) -> None:
     answers = Answers()
     client.start_stream(answers)
-    client.async_stream_infer("smollm2", prompt("Tell a long story.", max_tokens=1000))
+    client.async_stream_infer("smollm2", endless())
     result, _ = answers.next()
     client.stop_stream(cancel_requests=True)
     event = mirrored.event()
@@ -251,7 +255,7 @@ async def test_a_stream_of_the_asyncio_client_hands_over_errors(aio: Any, mirror
 
 
 async def test_a_stream_of_the_asyncio_client_that_is_cancelled(aio: Any, mirrored: Mirrored) -> None:
-    responses = aio.stream_infer(requests({"model_name": "smollm2", "inputs": prompt(max_tokens=1000)}))
+    responses = aio.stream_infer(requests({"model_name": "smollm2", "inputs": endless()}))
     await anext(responses)
     assert responses.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -260,7 +264,7 @@ async def test_a_stream_of_the_asyncio_client_that_is_cancelled(aio: Any, mirror
 
 
 async def test_a_stream_of_the_asyncio_client_that_is_dropped(aio: Any, mirrored: Mirrored) -> None:
-    responses = aio.stream_infer(requests({"model_name": "smollm2", "inputs": prompt(max_tokens=1000)}))
+    responses = aio.stream_infer(requests({"model_name": "smollm2", "inputs": endless()}))
     await anext(responses)
     del responses
     gc.collect()

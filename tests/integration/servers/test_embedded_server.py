@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from backports import zstd
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from tests.support.clickhouse import ROOT, RunningStore, running_store
+from tests.support.waiting import wait_for
 
 TABLE = "CREATE TABLE default.t (n UInt64, s String) ENGINE = MergeTree ORDER BY n"
 BATCH = 20_000
@@ -54,13 +55,6 @@ def count(store: RunningStore) -> int:
     status, _, text = ask(store, "SELECT count() FROM default.t")
     assert status == 200, text
     return int(text)
-
-
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.02)
 
 
 def health(store: RunningStore) -> str:

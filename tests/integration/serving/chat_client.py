@@ -12,7 +12,15 @@ import numpy as np
 import tritonclient.grpc as triton
 from tritonclient.grpc.aio import InferenceServerClient
 
-TYPES = {"text_input": "BYTES", "system_prompt": "BYTES", "stream": "BOOL", "max_tokens": "INT32", "seed": "INT32"}
+TYPES = {
+    "text_input": "BYTES",
+    "system_prompt": "BYTES",
+    "stream": "BOOL",
+    "max_tokens": "INT32",
+    "seed": "INT32",
+    "temperature": "FP32",
+}
+KINDS: dict[str, Any] = {"BYTES": np.object_, "BOOL": np.bool_, "INT32": np.int32, "FP32": np.float32}
 
 
 def generate(url: str, **body: Any) -> tuple[int, dict[str, Any]]:
@@ -59,11 +67,8 @@ async def stream_grpc(url: str, **values: Any) -> AsyncGenerator[dict[str, Any],
 def _tensor(name: str, value: Any) -> triton.InferInput:
     kind = TYPES[name]
     tensor = triton.InferInput(name, [1], kind)
-    if kind == "BYTES":
-        array = np.array([value.encode()], dtype=np.object_)
-    else:
-        array = np.array([value], dtype=np.bool_ if kind == "BOOL" else np.int32)
-    tensor.set_data_from_numpy(array)
+    given = value.encode() if isinstance(value, str) else value
+    tensor.set_data_from_numpy(np.array([given], dtype=KINDS[kind]))
     return tensor
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.serving.chat_client import generate, generate_stream, stream_grpc
-from tests.support.triton import RunningTriton
+from tests.support.triton import ENDLESS, RunningTriton
 
 LONG = "Count from one to a million and write every number down."
 
@@ -92,8 +92,7 @@ def test_bad_input_is_refused_by_name(triton: RunningTriton, wrong: dict[str, ob
 def test_requests_side_by_side_progress_together(triton: RunningTriton) -> None:
     def first_and_last(number: int) -> tuple[float, float]:
         times = [
-            time.monotonic()
-            for _ in generate_stream(triton.http_url, text_input=f"{LONG} Start at {number}.", max_tokens=60)
+            time.monotonic() for _ in generate_stream(triton.http_url, **{**ENDLESS, "max_tokens": 60}, seed=number)
         ]
         return times[0], times[-1]
 
@@ -103,14 +102,14 @@ def test_requests_side_by_side_progress_together(triton: RunningTriton) -> None:
 
 
 def test_a_stream_that_the_client_leaves_stops_generating(triton: RunningTriton) -> None:
-    events = generate_stream(triton.http_url, text_input=LONG, max_tokens=1900)
+    events = generate_stream(triton.http_url, **ENDLESS)
     next(events)
     events.close()
     _wait_until(lambda: _idle(triton), within=5)
 
 
 async def test_a_cancelled_grpc_stream_stops_generating(triton: RunningTriton) -> None:
-    answers = stream_grpc(triton.grpc_url, text_input=LONG, max_tokens=1900, stream=True)
+    answers = stream_grpc(triton.grpc_url, **ENDLESS, stream=True)
     await anext(answers)
     await answers.aclose()
     _wait_until(lambda: _idle(triton), within=5)

@@ -14,7 +14,7 @@ from serving.control import TritonControl
 from serving.errors import ControlFailed, PortTaken, TritonUnreachable
 from serving.launch import prepare, repository_folder
 from tests.integration.serving.chat_client import generate_stream
-from tests.support.triton import RunningTriton, free_ports, gone, running_triton
+from tests.support.triton import ENDLESS, RunningTriton, free_ports, gone, running_triton
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_models_follow_a_triton_that_is_killed_while_they_generate(tmp_path_fact
         begun = threading.Semaphore(0)
 
         def read() -> None:
-            asked = generate_stream(running.http_url, text_input="Count to a million.", max_tokens=1900)
+            asked = generate_stream(running.http_url, **ENDLESS)
             try:
                 for _ in asked:
                     begun.release()

@@ -21,8 +21,8 @@ from tests.integration.sidecar.upstreams import (
     ok,
     post,
     sidecar_before,
-    until,
 )
+from tests.support.waiting import until
 
 
 async def get(port: int, path: str) -> tuple[int, str]:

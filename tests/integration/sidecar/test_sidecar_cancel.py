@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -12,11 +13,9 @@ from tritonclient.grpc import service_pb2 as pb
 
 from tests.integration.sidecar.grpc_upstream import SERVICE
 from tests.integration.sidecar.upstreams import DEADLINE, connected, post, sidecar_before
-from tests.support.triton import RunningTriton
+from tests.support.triton import ENDLESS, RunningTriton
 
 STREAM = "/v2/models/smollm2/generate_stream"
-LONG = "Count from one to one thousand, in words, and leave nothing out."
-MANY = 1_900
 PIECES = 3
 QUIET_SECONDS = 0.3
 
@@ -40,7 +39,7 @@ def ticks(triton: RunningTriton) -> int:
 
 async def leave(port: int) -> str:
     """Read a few pieces of a stream, leave, and return the text that came."""
-    body = json.dumps({"text_input": LONG, "max_tokens": MANY, "stream": True}).encode()
+    body = json.dumps({**ENDLESS, "stream": True}).encode()
     texts: list[str] = []
     async with connected(port) as (reader, writer):
         writer.write(post(STREAM, body))
@@ -54,8 +53,13 @@ async def leave(port: int) -> str:
 
 def asked() -> bytes:
     message = pb.ModelInferRequest(model_name="smollm2", id="left")
-    values = (("text_input", "BYTES", "bytes_contents", LONG.encode()), ("max_tokens", "INT32", "int_contents", MANY))
-    for name, datatype, field, value in (*values, ("stream", "BOOL", "bool_contents", True)):
+    values: tuple[tuple[str, str, str, Any], ...] = (
+        ("text_input", "BYTES", "bytes_contents", ENDLESS["text_input"].encode()),
+        ("max_tokens", "INT32", "int_contents", ENDLESS["max_tokens"]),
+        ("temperature", "FP32", "fp32_contents", ENDLESS["temperature"]),
+        ("stream", "BOOL", "bool_contents", True),
+    )
+    for name, datatype, field, value in values:
         tensor = message.inputs.add(name=name, datatype=datatype, shape=[1])
         getattr(tensor.contents, field).append(value)
     return bytes(message.SerializeToString())
@@ -84,7 +88,7 @@ async def test_a_client_that_leaves_an_http_stream(triton: RunningTriton) -> Non
         await idle(triton)
         (seen,) = await mirrored.wait(1)
     assert (seen.status, seen.stream, seen.request_model) == ("cancelled", True, "smollm2")
-    assert seen.input_messages[0].parts[0].content == LONG
+    assert seen.input_messages[0].parts[0].content == ENDLESS["text_input"]
     content = seen.output_messages[0].parts[0].content
     assert content is not None
     assert content.startswith(text)

@@ -20,8 +20,9 @@ from tests.integration.sidecar.grpc_upstream import (
     proxied,
     serving,
 )
-from tests.integration.sidecar.upstreams import DEADLINE, connected, http_upstream, sidecar_before, until
+from tests.integration.sidecar.upstreams import DEADLINE, connected, http_upstream, sidecar_before
 from tests.support.triton import free_ports
+from tests.support.waiting import until
 
 INFER = SERVICE + "ModelInfer"
 STREAM = SERVICE + "ModelStreamInfer"

@@ -22,8 +22,8 @@ from tests.integration.sidecar.upstreams import (
     post,
     read_request,
     sidecar_before,
-    until,
 )
+from tests.support.waiting import until
 
 GENERATE = "/v2/models/m/generate"
 STREAM = "/v2/models/m/generate_stream"

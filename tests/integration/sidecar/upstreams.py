@@ -15,6 +15,7 @@ from inferwatch.transport import MemoryTransport, Report
 from inferwatch.wire import decode_inference, split_record
 from ingest.sidecar.settings import SidecarSettings
 from ingest.sidecar.sidecar import Sidecar
+from tests.support.waiting import until
 
 DEADLINE = 10.0
 NOWHERE = "127.0.0.1:1"
@@ -43,14 +44,6 @@ class Mirrored:
         await until(lambda: len(self.events()) >= count, f"{count} events")
         assert len(self.events()) == count
         return self.events()
-
-
-async def until(condition: Callable[[], Any], what: str) -> None:
-    """Wait until a condition holds, at most `DEADLINE` seconds."""
-    deadline = asyncio.get_running_loop().time() + DEADLINE
-    while not condition():
-        assert asyncio.get_running_loop().time() < deadline, f"waited {DEADLINE:g} s for {what}"
-        await asyncio.sleep(0.005)
 
 
 @contextlib.asynccontextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from processors.producer import MemoryProducer
 from processors.records import EmbeddingSample, decode_records
 from processors.settings import EnrichSettings
 from serving.errors import EmbedderUnavailable
+from tests.support.waiting import until
 from tests.unit.processors.makers import NOW, FakeEmbedder, LoggingProducer, enriched, event
 
 AWAY = EmbedderUnavailable("fake", "nowhere", "down", retryable=True)
@@ -58,13 +59,6 @@ def sampler(
 def samples(producer: MemoryProducer) -> list[EmbeddingSample]:
     assert {one.topic for one in producer.records} <= {topics.EMBEDDINGS}
     return [sample for one in producer.records for sample in decode_records(one.value, EmbeddingSample)]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the sampler's task run until a condition holds."""
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 class GatedEmbedder(FakeEmbedder):

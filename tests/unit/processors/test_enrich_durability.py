@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -21,6 +21,7 @@ from processors.settings import EnrichSettings
 from storage.errors import StoreRefused, StoreUnavailable
 from storage.memory_sink import MemorySink
 from storage.sink import Table
+from tests.support.waiting import reached, until
 from tests.unit.processors.makers import (
     BOOK,
     ROWS,
@@ -44,16 +45,6 @@ from tests.unit.processors.makers import (
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """An interruption that takes effect at once."""
     monkeypatch.setattr(worker, "PATIENCE", 0.0)
-
-
-async def reached(gate: threading.Event) -> None:
-    assert await asyncio.to_thread(gate.wait, 10)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 @pytest.mark.usefixtures("small_parts")

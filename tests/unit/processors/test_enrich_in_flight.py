@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from processors.errors import TooMuchPoison
 from processors.producer import MemoryProducer
 from storage.errors import StoreRefused
 from storage.sink import Appended, Block, Table
+from tests.support.waiting import until
 from tests.unit.processors.makers import (
     ROWS,
     GatedSink,
@@ -23,12 +23,6 @@ from tests.unit.processors.makers import (
     one_each,
     record,
 )
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 async def test_a_batch_ends_with_its_last_part_in_flight() -> None:

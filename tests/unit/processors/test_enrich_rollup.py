@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import threading
-from collections.abc import Callable
 
 import pytest
 
@@ -15,6 +13,7 @@ from storage.client import StoreSettings
 from storage.errors import RollupStuck, StoreUnavailable
 from storage.memory_sink import MemorySink
 from storage.rollups import Advanced, RollupName, Rollups
+from tests.support.waiting import until
 from tests.unit.processors.makers import NOW, HandClock, enrich_step, event, processed, record
 
 DAY = dt.date(2027, 1, 15)
@@ -39,12 +38,6 @@ class ToldRollups(Rollups):
         if isinstance(answer, Exception):
             raise answer
         return answer
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 async def at_rest(roller: Roller) -> None:

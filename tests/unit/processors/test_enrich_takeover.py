@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from processors.enrich import parts
 from processors.producer import MemoryProducer
 from storage.memory_sink import MemorySink
+from tests.support.waiting import reached
 from tests.unit.processors.makers import (
     ROWS,
     GatedSink,
@@ -23,10 +23,6 @@ from tests.unit.processors.makers import (
     processed,
     record,
 )
-
-
-async def reached(gate: threading.Event) -> None:
-    assert await asyncio.to_thread(gate.wait, 10)
 
 
 @pytest.mark.usefixtures("small_parts")

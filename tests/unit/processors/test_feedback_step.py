@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -22,6 +21,7 @@ from processors.stored_step import StoredStep, blocks
 from storage.errors import StoreRefused, StoreUnavailable
 from storage.memory_sink import MemorySink
 from storage.sink import Appended, Block, Table
+from tests.support.waiting import until
 from tests.unit.processors.makers import (
     SCANNER,
     TOPIC_ID,
@@ -54,12 +54,6 @@ def stored(sink: MemorySink) -> list[tuple[int, int, int]]:
 
 
 ROWS = [(0, offset, 0) for offset in range(10)]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 @pytest.fixture

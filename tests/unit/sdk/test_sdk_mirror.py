@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from inferwatch import Mirror, MirrorSettings, text_message
 from inferwatch.transport import MemoryTransport, Record, Report, Transport
 from inferwatch.wire import decode_inference, split_record
+from tests.support.waiting import wait_for
 from tests.unit.sdk.events import HandClock, event
 
 
@@ -65,12 +65,6 @@ def mirroring(make: Callable[[Report], Transport], **settings: Any) -> Iterator[
         yield mirror
     finally:
         mirror.close()
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
 
 
 def memory() -> tuple[list[MemoryTransport], Callable[[Report], Transport]]:
@@ -127,7 +121,7 @@ def test_a_full_transport_drops_the_oldest_and_the_counts_add_up() -> None:
 
     with mirroring(make, max_events=10, events_per_record=1) as mirror:
         mirror.record(event(event_id="first"))
-        wait_until(lambda: bool(blocked) and blocked[0].asked.is_set())
+        wait_for(lambda: bool(blocked) and blocked[0].asked.is_set(), "the transport to be asked", 10.0)
         for number in range(30):
             mirror.record(event(event_id=str(number)))
         stats = mirror.stats()
