@@ -23,8 +23,8 @@ from inferwatch.clock import Clock
 from processors.dead_letters import dead_letter
 from processors.enrich.decode import DeadLetter, SourceRecord
 from processors.enrich.parts import CHUNK_BYTES, chunks
-from processors.enrich.worker import PATIENCE
 from processors.errors import Interrupted
+from processors.interruption import Interruption
 from processors.producer import RecordProducer
 from processors.records import Position
 from processors.retry import until_it_works
@@ -70,8 +70,7 @@ class StoredStep:
         self._topic_id = topic_id
         self._clock = clock
         self._stored: dict[Table, dict[int, int]] | None = None
-        self._interrupted = asyncio.Event()
-        self._ending: asyncio.TimerHandle | None = None
+        self._interrupted = Interruption()
 
     async def process(self, records: Sequence[Record]) -> bool:
         """Process a batch; durable when it returns True."""
@@ -87,15 +86,11 @@ class StoredStep:
 
     def interrupt(self) -> None:
         """Stop waiting for the store soon: whoever takes over reads there how far it is."""
-        if self._ending is not None:
-            self._ending.cancel()
-        self._ending = asyncio.get_running_loop().call_later(PATIENCE, self._interrupted.set)
+        self._interrupted.begin()
 
     async def release(self) -> None:
         """Forget how far the store is: someone else may write next."""
-        if self._ending is not None:
-            self._ending.cancel()
-        self._interrupted.clear()
+        self._interrupted.end()
         self._stored = None
 
     async def _process(self, records: Sequence[Record]) -> None:
@@ -114,7 +109,7 @@ class StoredStep:
 
     async def _positions(self, table: Table) -> dict[int, int]:
         positions = functools.partial(asyncio.to_thread, self._sink.positions, table, self._topic_id)
-        return await until_it_works("Reading how far the store is", positions, self._interrupted)
+        return await until_it_works("Reading how far the store is", positions, self._interrupted.sign)
 
     async def _process_part(self, records: Sequence[SourceRecord], stored: dict[Table, dict[int, int]]) -> None:
         good, dead = await asyncio.to_thread(self._contents.read, records, self._clock.now())
@@ -125,7 +120,7 @@ class StoredStep:
             for at in (letter.position,)
             if at.offset > max(of_table.get(at.partition, -1) for of_table in stored.values())
         ]  # fmt: skip
-        await until_it_works("Sending dead letters", lambda: self._producer.send(letters), self._interrupted)
+        await until_it_works("Sending dead letters", lambda: self._producer.send(letters), self._interrupted.sign)
         for table, events in good.items():
             for partition, given in groupby(events, key=lambda one: one[0].partition):
                 for block in blocks(list(given)):
@@ -140,7 +135,7 @@ class StoredStep:
         # Where another worker wrote meanwhile, the store may be further than these rows begin.
         block = Block(self._topic_id, partition, after, now, rows).behind(after)
         append = functools.partial(asyncio.to_thread, self._sink.append, table, block)
-        stored[partition] = (await until_it_works(f"Writing {table}", append, self._interrupted)).position
+        stored[partition] = (await until_it_works(f"Writing {table}", append, self._interrupted.sign)).position
 
 
 def blocks(given: Sequence[G]) -> list[list[G]]:

@@ -36,14 +36,13 @@ from processors.enrich.parts import Part, parts
 from processors.enrich.pipeline import Pipeline
 from processors.enrich.rollup import Roller
 from processors.errors import Interrupted, TooMuchPoison
+from processors.interruption import Interruption
 from processors.producer import OutgoingRecord, RecordProducer
 from processors.retry import until_it_works
 from processors.settings import EnrichSettings
 from processors.step import Record
 from storage.sink import Block, Columns, Sink
 
-PATIENCE: Final = 1.0
-"""Seconds that a batch in progress has when partitions are taken away; a store that answers needs less."""
 _REMEMBERED: Final = 1_000
 _FEWEST: Final = 200
 
@@ -74,8 +73,7 @@ class EnrichStep:
         self._outcomes: deque[bool] = deque(maxlen=_REMEMBERED)
         self._storing: asyncio.Task[None] | None = None
         self._in_flight = 0
-        self._interrupted = asyncio.Event()
-        self._ending: asyncio.TimerHandle | None = None
+        self._interrupted = Interruption()
 
     async def process(self, records: Sequence[Record]) -> bool:
         """Process a batch, but for its last part. Interrupted, it gives up: what it was given comes again."""
@@ -111,16 +109,12 @@ class EnrichStep:
 
     def interrupt(self) -> None:
         """Stop waiting for the store soon: whoever takes over reads there how far it is."""
-        if self._ending is not None:
-            self._ending.cancel()
-        self._ending = asyncio.get_running_loop().call_later(PATIENCE, self._interrupted.set)
+        self._interrupted.begin()
 
     async def release(self) -> None:
         """Let the last part end; forget how far the store is: someone else may write next."""
         await self.settle()
-        if self._ending is not None:
-            self._ending.cancel()
-        self._interrupted.clear()
+        self._interrupted.end()
         self._stored, self._in_flight = None, 0
         if self._sampler is not None:
             self._sampler.forget()
@@ -161,7 +155,7 @@ class EnrichStep:
             self._stored = await until_it_works(
                 "Reading how far the store is",
                 lambda: asyncio.to_thread(self._sink.positions, "inferences", self._topic_id),
-                self._interrupted,
+                self._interrupted.sign,
             )
         return self._stored
 
@@ -169,7 +163,7 @@ class EnrichStep:
         dead = [dead_letter_record(letter, self._topic_id) for letter in part.dead]
         for wave in (*part.measurements, dead):
             send = functools.partial(self._producer.send, wave)
-            await until_it_works("Sending measurements", send, self._interrupted)
+            await until_it_works("Sending measurements", send, self._interrupted.sign)
         for partition, rows in part.rows:
             stored[partition] = await self._append(partition, stored.get(partition, -1), rows)
         if self._sampler is not None:
@@ -181,7 +175,7 @@ class EnrichStep:
         # Where another worker wrote meanwhile, the store may be further than these rows begin.
         block = Block(self._topic_id, partition, after, now, rows).behind(after)
         append = functools.partial(asyncio.to_thread, self._sink.append, "inferences", block)
-        return (await until_it_works("Writing inferences", append, self._interrupted)).position
+        return (await until_it_works("Writing inferences", append, self._interrupted.sign)).position
 
     def _check_poison(self, part: Part) -> None:
         # By the record: one of a thousand broken lines says no more about what is upstream than one of a single line.

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from inferwatch import topics
-from processors.enrich import worker
+from processors import interruption
 from processors.enrich.decode import SourceRecord
 from processors.enrich.enriched import Batch
 from processors.enrich.pipeline import Pipeline
@@ -44,7 +44,7 @@ from tests.unit.processors.makers import (
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """An interruption that takes effect at once."""
-    monkeypatch.setattr(worker, "PATIENCE", 0.0)
+    monkeypatch.setattr(interruption, "PATIENCE", 0.0)
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -253,11 +253,11 @@ async def test_a_batch_that_ends_within_the_patience_is_durable_and_the_release_
 
 
 async def test_two_interruptions_before_a_release_do_not_outlive_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "PATIENCE", 0.02)
+    monkeypatch.setattr(interruption, "PATIENCE", 0.02)
     one = enrich_step(MemorySink(), MemoryProducer())
     one.interrupt()
     one.interrupt()
     await one.release()
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(one._interrupted.wait(), 0.1)
+        await asyncio.wait_for(one._interrupted.sign.wait(), 0.1)
     assert await processed(one, one_each(0))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from processors.enrich import worker
+from processors import interruption
 from processors.errors import TooMuchPoison
 from processors.producer import MemoryProducer
 from storage.errors import StoreRefused
@@ -131,7 +131,7 @@ async def test_poison_lets_what_is_in_flight_be_stored() -> None:
 
 
 async def test_a_release_waits_for_what_is_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "PATIENCE", 60.0)
+    monkeypatch.setattr(interruption, "PATIENCE", 60.0)
     sink = GatedSink()
     one = enrich_step(sink, MemoryProducer())
     await one.process(one_each(0, 1))
@@ -145,7 +145,7 @@ async def test_a_release_waits_for_what_is_in_flight(monkeypatch: pytest.MonkeyP
 
 
 async def test_a_release_gives_up_what_is_in_flight_when_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "PATIENCE", 0.01)
+    monkeypatch.setattr(interruption, "PATIENCE", 0.01)
     sink = GatedSink()
     one = enrich_step(sink, MemoryProducer())
     await one.process(one_each(0, 1))

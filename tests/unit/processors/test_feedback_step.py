@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from inferwatch import FeedbackEvent, topics
 from inferwatch.wire import encode_event
-from processors import stored_step
+from processors import interruption, stored_step
 from processors.errors import DeliveryFailed
 from processors.feedback.contents import Feedback
 from processors.producer import MemoryProducer
@@ -161,7 +161,7 @@ class Away(UnsteadySink):
 
 
 async def test_an_interruption_gives_up_waiting_for_the_position(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored_step, "PATIENCE", 0.0)
+    monkeypatch.setattr(interruption, "PATIENCE", 0.0)
     one = step(Away([]), MemoryProducer())
     processing = asyncio.create_task(one.process(batch()))
     await asyncio.sleep(0)
@@ -171,7 +171,7 @@ async def test_an_interruption_gives_up_waiting_for_the_position(monkeypatch: py
 
 @pytest.mark.usefixtures("small_blocks")
 async def test_after_an_interruption_nothing_is_durable_until_a_release(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored_step, "PATIENCE", 0.0)
+    monkeypatch.setattr(interruption, "PATIENCE", 0.0)
     sink = UnsteadySink([])
     one = step(sink, MemoryProducer())
     assert await one.process(batch(0, 1))
@@ -192,13 +192,13 @@ async def test_after_an_interruption_nothing_is_durable_until_a_release(monkeypa
 
 
 async def test_two_interruptions_before_a_release_do_not_outlive_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored_step, "PATIENCE", 0.02)
+    monkeypatch.setattr(interruption, "PATIENCE", 0.02)
     one = step(MemorySink(), MemoryProducer())
     one.interrupt()
     one.interrupt()
     await one.release()
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(one._interrupted.wait(), 0.1)
+        await asyncio.wait_for(one._interrupted.sign.wait(), 0.1)
     assert await one.process(batch(0))
 
 
