@@ -23,12 +23,11 @@ from ingest.sidecar.h2_frames import END_HEADERS, HEADERS
 from ingest.sidecar.h2_headers import literal
 from ingest.sidecar.http_head import Head, response_body
 from tests.integration.sidecar.relay import Conversation, Relay, relayed
-from tests.integration.sidecar.upstreams import Mirrored, connected, sidecar_before
+from tests.integration.sidecar.upstreams import EVENT_ID, Mirrored, connected, sidecar_before
 from tests.support.triton import RunningTriton
 from tests.unit.sidecar.h2_streams import split_frames
 
 SERVICE = "/inference.GRPCInferenceService/"
-EVENT_ID = re.compile(rb"x-inferwatch-event-id: ([0-9a-f-]{36})\r\n")
 LITERAL = re.compile(re.escape(literal("x-inferwatch-event-id", "i" * 36))[:-36] + rb"([0-9a-f-]{36})", re.DOTALL)
 EMBED = "/v2/models/minilm/infer"
 GENERATE = "/v2/models/smollm2/generate"

@@ -9,10 +9,9 @@ import grpc
 import pytest
 
 from tests.integration.sidecar.grpc_upstream import SERVICE, Upstream, asked, proxied, serving
-from tests.integration.sidecar.upstreams import connected, http_upstream, ok, post, sidecar_before
+from tests.integration.sidecar.upstreams import GENERATE, connected, http_upstream, ok, post, sidecar_before
 from tests.support.waiting import until
 
-GENERATE = "/v2/models/m/generate"
 ASKED = json.dumps({"text_input": "x-inferwatch-team: in the text\r\n"}).encode()
 ANSWER = ok(b'{"text_output":"Hello"}')
 OURS = "X-Inferwatch-Team: ads\r\nx-inferwatch-user: ann\r\n"

@@ -21,7 +21,9 @@ from ingest.errors import SettingError
 from ingest.tls import ClientTls, ServerTls, client_context, server_context
 from tests.integration.sidecar.grpc_upstream import SERVICE, Upstream, asked, element, serving
 from tests.integration.sidecar.upstreams import (
+    ASKED,
     DEADLINE,
+    GENERATE,
     always,
     connected,
     http_upstream,
@@ -31,8 +33,6 @@ from tests.integration.sidecar.upstreams import (
     sidecar_before,
 )
 
-GENERATE = "/v2/models/m/generate"
-ASKED = json.dumps({"text_input": "Hi"}).encode()
 ANSWER = ok(b'{"text_output":"Hello"}')
 
 

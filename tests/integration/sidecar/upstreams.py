@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -18,6 +20,10 @@ from ingest.sidecar.sidecar import Sidecar
 from tests.support.waiting import until
 
 DEADLINE = 10.0
+GENERATE = "/v2/models/m/generate"
+ASKED = json.dumps({"text_input": "Hi"}).encode()
+ANSWERED = json.dumps({"model_name": "m", "model_version": "1", "text_output": "Hello"}).encode()
+EVENT_ID = re.compile(rb"x-inferwatch-event-id: ([0-9a-f-]{36})\r\n")
 NOWHERE = "127.0.0.1:1"
 """An address that refuses connections."""
 
