@@ -82,4 +82,7 @@ def _reasons(name: str, counts: Mapping[str, int]) -> Reason | None:
         return f"$.{name}", f"one of more than {MOST_NAME_CHARACTERS} characters"
     if not all(0 <= count <= MOST_COUNT for count in counts.values()):
         return f"$.{name}", f"a count not between 0 and {MOST_COUNT}"
+    # Reasons that are one once they are masked are counted together.
+    if sum(counts.values()) > MOST_COUNT:
+        return f"$.{name}", f"more than {MOST_COUNT} together"
     return None

@@ -80,6 +80,9 @@ def _in_reasons(name: str, counts: Mapping[str, int]) -> Iterator[str]:
         yield f"$.{name}: one of more than {MOST_NAME_CHARACTERS} characters"
     if not all(0 <= count <= MOST_COUNT for count in counts.values()):
         yield f"$.{name}: a count not between 0 and {MOST_COUNT}"
+    # Reasons that are one once they are masked are counted together.
+    elif sum(counts.values()) > MOST_COUNT:
+        yield f"$.{name}: more than {MOST_COUNT} together"
 
 
 def _is_uuid(text: str) -> bool:

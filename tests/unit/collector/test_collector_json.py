@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inferwatch import topics
@@ -223,7 +223,11 @@ def test_feedback_is_refused_here_exactly_where_it_would_be_a_dead_letter(event:
     assert (feedback_invalid(event, NOW) is None) == (later is None), later
 
 
+TOO_MUCH = DropReport(report_id="r", at=NOW, since=0.0, source="sdk", instance="i", reasons={"x": 2**62, "y": 2**62})
+
+
 @given(REPORTS | SAMPLES)
+@example(TOO_MUCH)
 def test_telemetry_is_refused_here_exactly_where_it_would_be_a_dead_letter(event: DropReport | ServerSample) -> None:
     later = telemetry_validate.invalid_because(event, NOW, 30.0, 300.0)
     assert (telemetry_invalid(event, NOW) is None) == (later is None), later

@@ -106,12 +106,14 @@ INVALID: list[tuple[TelemetryEvent, str]] = [
     (sample(failures={str(number): 1 for number in range(65)}), "$.failures: more than 64"),
     (sample(failures={"x" * 257: 1}), "$.failures: one of more than 256 characters"),
     (sample(failures={"x": -1}), f"$.failures: a count not between 0 and {2**63 - 1}"),
+    (sample(failures={EMAIL: 2**63 - 1, "b@example.com": 1}), f"$.failures: more than {2**63 - 1} together"),
     (drops(report_id=""), "$.report_id: empty, or more than 256 characters"),
     (drops(source=""), "$.source: empty, or more than 256 characters"),
     (drops(since=NOW), "$.since: not between 1970 and $.at"),
     (drops(since=float("nan")), "$.since: not between 1970 and $.at"),
     (drops(failed=-1), f"$.failed: not between 0 and {2**63 - 1}"),
     (drops(reasons={"x": 2**63}), f"$.reasons: a count not between 0 and {2**63 - 1}"),
+    (drops(reasons={"x": 2**62, "y": 2**62}), f"$.reasons: more than {2**63 - 1} together"),
 ]
 
 
@@ -131,6 +133,14 @@ def test_telemetry_that_cannot_be_true_is_refused(one: TelemetryEvent, reason: s
 )
 def test_telemetry_at_the_edge_is_taken(one: TelemetryEvent) -> None:
     assert invalid_because(one, *BOUNDS) is None
+
+
+@given(st.dictionaries(st.sampled_from([EMAIL, "b@example.com", "c@example.com", "x"]), st.integers(0, 2**63 - 1)))
+def test_what_is_taken_has_counts_that_its_table_holds(told: dict[str, int]) -> None:
+    lost = drops(reasons=told)
+    assert invalid_because(lost, *BOUNDS) or sum(row("drop_reports", lost)["reason_counts"]) < 2**64
+    seen = sample(failures=told)
+    assert invalid_because(seen, *BOUNDS) or sum(row("server_samples", seen)["failure_counts"]) < 2**64
 
 
 def test_a_bad_line_leaves_its_neighbours_alone_and_each_kind_goes_to_its_table() -> None:
