@@ -2,7 +2,8 @@
 
 After Triton's documentation (server repository, docs/user_guide/metrics.md) and source (core repository,
 src/metrics.cc). The latter sets power, power limit and memory to 0, and leaves energy there, where the GPU does not
-answer; so a 0 of those is nothing that was measured.
+answer; so a 0 of those is nothing that was measured. A model has a series for each GPU that it runs on, and for each
+namespace; those of one version add up.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from ingest.errors import ContentError
-from ingest.scraper.readings import FAILURES, UNKNOWN_REASON, Reading, Subject
+from ingest.scraper.readings import FAILURES, TOO_LARGE, UNKNOWN_REASON, Reading, Subject, believable
 
 CPU: Final = "cpu"
 
@@ -52,7 +53,7 @@ def read_exposition(text: str) -> dict[Subject, Reading]:
     """Return readings of models and devices. Metrics that are not known here are passed over.
 
     Raises:
-        ContentError: this is not the text format.
+        ContentError: this is not the text format, or tells numbers that cannot be.
     """
     found: dict[Subject, Reading] = {}
     try:
@@ -60,9 +61,11 @@ def read_exposition(text: str) -> dict[Subject, Reading]:
             for sample in family.samples:
                 if math.isfinite(sample.value):
                     _add(found, sample)
+    except OverflowError as error:
+        raise ContentError("metrics", TOO_LARGE) from error
     except (ValueError, KeyError, IndexError) as error:
         raise ContentError("metrics", f"not Prometheus' text format: {type(error).__name__}") from error
-    return found
+    return believable(found, "metrics")
 
 
 def _add(found: dict[Subject, Reading], sample: Sample) -> None:
@@ -71,12 +74,13 @@ def _add(found: dict[Subject, Reading], sample: Sample) -> None:
     model = Subject(labels.get("model", ""), labels.get("version", ""))
     if name in _MODEL_COUNTERS:
         ours, factor = _MODEL_COUNTERS[name]
-        _reading(found, model).counters[ours] = round(sample.value * factor)
+        _count(_reading(found, model), ours, sample.value * factor)
     elif name == "nv_inference_request_failure":
         reason = labels.get("reason") or UNKNOWN_REASON
-        _reading(found, model).counters[FAILURES + reason] = round(sample.value)
+        _count(_reading(found, model), FAILURES + reason, sample.value)
     elif name == "nv_inference_pending_request_count":
-        _reading(found, model).levels["pending"] = sample.value
+        levels = _reading(found, model).levels
+        levels["pending"] = levels.get("pending", 0.0) + sample.value
     elif name in _CPU_LEVELS:
         _level(_reading(found, Subject(device=CPU)), _CPU_LEVELS[name], sample.value)
     elif name in _GPU_LEVELS:
@@ -87,6 +91,10 @@ def _add(found: dict[Subject, Reading], sample: Sample) -> None:
 
 def _reading(found: dict[Subject, Reading], subject: Subject) -> Reading:
     return found.setdefault(subject, Reading())
+
+
+def _count(reading: Reading, name: str, value: float) -> None:
+    reading.counters[name] = reading.counters.get(name, 0) + round(value)
 
 
 def _level(reading: Reading, name: str, value: float) -> None:

@@ -16,10 +16,10 @@ begin anew when it is loaded again, its metrics do not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ingest.scraper.readings import FAILURES, UNKNOWN_REASON, Answers, Readings, Subject
+from ingest.scraper.readings import FAILURES, Answers, Readings, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +76,26 @@ class ServerIncreases:
 def together(metrics: Sequence[Increase], statistics: Sequence[Increase]) -> list[Increase]:
     """Return what was added as the metrics have it, and from the statistics what those do not tell.
 
+    Without `counter_latencies`, Triton's metrics list counters of requests and failures that never move: where they
+    tell no `request_time`, the statistics count.
+
     Metrics go on telling of models that were unloaded; one that the statistics no longer know, and that did nothing,
     is left out.
     """
     found = {one.subject: one for one in metrics}
     for counted in statistics:
         told = found.get(counted.subject) or Increase(counted.subject, {}, {}, anew=False)
-        more = dict(counted.counters)
-        if any(name.startswith(FAILURES) for name in told.counters):
-            del more[FAILURES + UNKNOWN_REASON]
+        if "request_time" in told.counters:
+            counters = _without_failures(counted.counters, told.counters) | told.counters
+        else:
+            counters = _without_failures(told.counters, counted.counters) | counted.counters
         anew = told.anew or counted.anew
-        found[counted.subject] = Increase(counted.subject, more | told.counters, told.levels, anew)
+        found[counted.subject] = Increase(counted.subject, counters, told.levels, anew)
     loaded = {one.subject for one in statistics}
     return [one for one in found.values() if one.subject.device or one.subject in loaded or any(one.counters.values())]
+
+
+def _without_failures(counters: Mapping[str, int], where: Mapping[str, int]) -> dict[str, int]:
+    """Return counters but for failures that are told in `where` too."""
+    told = any(name.startswith(FAILURES) for name in where)
+    return {name: count for name, count in counters.items() if not (told and name.startswith(FAILURES))}

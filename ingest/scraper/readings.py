@@ -6,11 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from ingest.errors import ContentError
+
 FAILURES: Final = "failures:"
 """Begins the names of counters of failed requests; the reason follows."""
 
 UNKNOWN_REASON: Final = "UNKNOWN"
 """The reason of failures that a server counts without giving one."""
+
+LARGEST: Final = 2**63 - 1
+"""What a counter or a level may be, in the units of `Reading`."""
+TOO_LARGE: Final = "a number beyond 2^63"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,6 +41,18 @@ class Reading:
 
 
 Readings: TypeAlias = Mapping[Subject, Reading]
+
+
+def believable(found: dict[Subject, Reading], source: str) -> dict[Subject, Reading]:
+    """Return readings as they are.
+
+    Raises:
+        ContentError: one of their numbers is larger than anything that was ever counted.
+    """
+    for reading in found.values():
+        if any(abs(number) > LARGEST for number in (*reading.counters.values(), *reading.levels.values())):
+            raise ContentError(source, TOO_LARGE)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

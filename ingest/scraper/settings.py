@@ -15,7 +15,7 @@ class ServerAddress:
     Attributes:
         metrics: `host:port` of its metrics; also the name that its samples carry.
         statistics: `host:port` of its HTTP API, for `/v2/models/stats`, which tell of loaded models what the metrics do
-            not, such as times where `counter_latencies` is off; None where only the metrics are to be asked.
+            not, such as everything where `counter_latencies` is off; None where only the metrics are to be asked.
     """
 
     metrics: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ingest.errors import ContentError
-from ingest.scraper.readings import FAILURES, UNKNOWN_REASON, Reading, Subject
+from ingest.scraper.readings import FAILURES, UNKNOWN_REASON, Reading, Subject, believable
 
 
 class _Duration(msgspec.Struct):
@@ -41,7 +41,7 @@ def read_statistics(body: bytes) -> dict[Subject, Reading]:
     """Return the counters of every version of every model.
 
     Raises:
-        ContentError: this is no answer of the statistics extension.
+        ContentError: this is no answer of the statistics extension, or tells numbers that cannot be.
     """
     try:
         answer = _decoder.decode(body)
@@ -49,7 +49,8 @@ def read_statistics(body: bytes) -> dict[Subject, Reading]:
         raise ContentError(
             "statistics", f"not an answer of the statistics extension: {type(error).__name__}"
         ) from error
-    return {Subject(model.name, model.version): _reading(model) for model in answer.model_stats}
+    found = {Subject(model.name, model.version): _reading(model) for model in answer.model_stats}
+    return believable(found, "statistics")
 
 
 def _reading(model: _Model) -> Reading:

@@ -1,4 +1,4 @@
-"""What Triton says, in the form of its documentation: metrics of two models and two GPUs, and statistics."""
+"""What Triton says, in the form of its documentation: metrics of models and GPUs, and statistics of models."""
 
 from __future__ import annotations
 
@@ -67,6 +67,24 @@ nv_cpu_memory_total_bytes 25276510208
 # TYPE nv_cpu_memory_used_bytes gauge
 nv_cpu_memory_used_bytes 763482112
 """
+
+ON_TWO_GPUS = f"""\
+# TYPE nv_inference_request_success counter
+nv_inference_request_success{{gpu_uuid="{GPU}",model="bert",version="1"}} 151
+nv_inference_request_success{{gpu_uuid="{BROKEN_GPU}",model="bert",version="1"}} 149
+nv_inference_request_success{{model="bert",version="1"}} 0
+# TYPE nv_inference_request_failure counter
+nv_inference_request_failure{{gpu_uuid="{GPU}",model="bert",reason="BACKEND",version="1"}} 2
+nv_inference_request_failure{{gpu_uuid="{BROKEN_GPU}",model="bert",reason="BACKEND",version="1"}} 3
+nv_inference_request_failure{{model="bert",reason="REJECTED",version="1"}} 4
+# TYPE nv_inference_queue_duration_us counter
+nv_inference_queue_duration_us{{gpu_uuid="{GPU}",model="bert",version="1"}} 10
+nv_inference_queue_duration_us{{gpu_uuid="{BROKEN_GPU}",model="bert",version="1"}} 20
+# TYPE nv_inference_pending_request_count gauge
+nv_inference_pending_request_count{{namespace="a",model="bert",version="1"}} 5
+nv_inference_pending_request_count{{namespace="b",model="bert",version="1"}} 7
+"""
+"""One model with an instance on each of two GPUs, and in two namespaces: each is a series of its own."""
 
 
 def statistics(name: str = "resnet", version: str = "3", **changes: Any) -> dict[str, Any]:

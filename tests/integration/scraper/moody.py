@@ -50,10 +50,11 @@ class TritonPythonModel:
 
 
 class MoodyTriton:
-    """One Triton, which can be started again on the same ports."""
+    """One Triton, which can be started again on the same ports. `more` are arguments beside those of `serving`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *more: str) -> None:
         self._folder = folder
+        self._more = more
         repository = folder / "repository"
         version = repository / "moody" / "1"
         version.mkdir(parents=True)
@@ -86,7 +87,11 @@ class MoodyTriton:
         launch = prepare(self.settings)
         with (self._folder / "triton.log").open("ab") as log:
             self._process = subprocess.Popen(
-                launch.argv, env=launch.env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                [*launch.argv, *self._more],
+                env=launch.env,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         wait_for(self._ready, "Triton")
 

@@ -82,7 +82,12 @@ async def test_a_server_that_hangs_or_is_not_there_holds_up_no_other() -> None:
 
 @pytest.mark.parametrize(
     ("text", "status", "said"),
-    [("no metrics", 200, "text format"), (METRICS, 404, "answers 404"), ("# x\n" * 400, 200, "more than 1000 bytes")],
+    [
+        ("no metrics", 200, "text format"),
+        ('nv_inference_queue_duration_us{model="m",version="1"} 1e308\n', 200, "beyond 2^63"),
+        (METRICS, 404, "answers 404"),
+        ("# x\n" * 400, 200, "more than 1000 bytes"),
+    ],
 )
 async def test_an_answer_that_is_none_is_a_look_that_failed_and_says_why(
     monkeypatch: pytest.MonkeyPatch, text: str, status: int, said: str

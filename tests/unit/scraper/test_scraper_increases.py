@@ -80,21 +80,44 @@ def both(metrics: str, counted: bytes) -> Answers:
     return Answers(read_exposition(metrics), read_statistics(counted))
 
 
+def without(name: str) -> str:
+    """Return metrics but for lines in which the name stands."""
+    return "\n".join(line for line in METRICS.splitlines() if name not in line) + "\n"
+
+
+def failed(counters: dict[str, int]) -> dict[str, int]:
+    return {name.removeprefix("failures:"): count for name, count in counters.items() if name.startswith("failures:")}
+
+
 def test_metrics_count_and_statistics_tell_what_those_do_not() -> None:
-    silent = "\n".join(line for line in METRICS.splitlines() if "duration_us" not in line) + "\n"
+    told = without("queue_duration_us")
     one = ServerIncreases()
-    one.look(0.0, both(silent, answer(statistics())))
-    more = silent.replace('version="3"} 161', 'version="3"} 163').replace(
-        '"OTHER",version="3"} 1', '"OTHER",version="3"} 5'
+    one.look(0.0, both(told, answer(statistics())))
+    more = two_more(told).replace('"OTHER",version="3"} 1', '"OTHER",version="3"} 5')
+    later = statistics(
+        success={"count": 999, "ns": 17_000_000_999},
+        queue={"count": 999, "ns": 11_110_322},
+        fail={"count": 99, "ns": 0},
     )
-    later = statistics(success={"count": 999, "ns": 17_000_000_999}, fail={"count": 99, "ns": 0})
     found = {increase.subject: increase for increase in one.look(10.0, both(more, answer(later)))[1]}
     counters = found[RESNET].counters
-    assert (counters["requests"], counters["request_time"], counters["queue_time"]) == (2, 1_000_000_000, 0)
-    failures = {name: count for name, count in counters.items() if name.startswith("failures:")}
-    assert failures == {"failures:OTHER": 4, "failures:BACKEND": 0, "failures:CANCELED": 0, "failures:REJECTED": 0}
+    assert (counters["requests"], counters["request_time"], counters["queue_time"]) == (2, 0, 100)
+    assert failed(counters) == {"OTHER": 4, "BACKEND": 0, "CANCELED": 0, "REJECTED": 0}
     assert found[RESNET].levels == {"pending": 12}
     assert Subject(device=GPU) in found
+
+
+def test_statistics_count_where_metrics_tell_no_time_of_requests() -> None:
+    # Triton lists these, and never moves them, where `counter_latencies` is off.
+    still = without("duration_us")
+    one = ServerIncreases()
+    one.look(0.0, both(still, answer(statistics())))
+    later = statistics(success={"count": 165, "ns": 17_000_000_999}, fail={"count": 13, "ns": 0})
+    found = {increase.subject: increase for increase in one.look(10.0, both(still, answer(later)))[1]}
+    counters = found[RESNET].counters
+    assert (counters["requests"], counters["request_time"], counters["queue_time"]) == (5, 1_000_000_000, 0)
+    assert failed(counters) == {"UNKNOWN": 3}
+    assert (found[RESNET].levels, counters["cache_hits"]) == ({"pending": 12}, 0)
 
 
 def test_a_model_that_only_statistics_know_has_failures_of_unknown_reason() -> None:
