@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from inferwatch import ServerSample, topics
+from inferwatch.clock import Clock
 from inferwatch.transport import Record, Report, Transport
 from inferwatch.wire import encode_event
 from ingest.scraper.samples import key_of
@@ -48,10 +49,11 @@ class Outbox:
     transport itself the thread begins again with another one.
     """
 
-    def __init__(self, most: int, new_transport: NewTransport, flush_timeout: float) -> None:
+    def __init__(self, most: int, new_transport: NewTransport, flush_timeout: float, clock: Clock) -> None:
         self._most = most
         self._new_transport = new_transport
         self._flush_timeout = flush_timeout
+        self._clock = clock
         self._lock = threading.Lock()
         self._records: deque[Record] = deque()
         self._put = self._sent = self._dropped = self._failed = 0
@@ -100,7 +102,7 @@ class Outbox:
                 return
 
     def _deliver(self) -> None:
-        transport = self._new_transport(self._report)
+        transport, left = self._new_transport(self._report), self._flush_timeout
         try:
             while not self._closing.is_set():
                 # Also without anything new: acknowledgements are only seen by who looks.
@@ -108,15 +110,20 @@ class Outbox:
                 self._filled.clear()
                 self._hand_over(transport)
                 transport.poll(0)
-            self._hand_over(transport)
+            until = self._clock.elapsed() + self._flush_timeout
+            # More may wait here than the transport holds at a time.
+            while not self._hand_over(transport) and left > 0:
+                transport.poll(min(left, _LOOK_AROUND))
+                left = until - self._clock.elapsed()
         finally:
-            transport.close(self._flush_timeout)
+            transport.close(max(0.0, left))
 
-    def _hand_over(self, transport: Transport) -> None:
+    def _hand_over(self, transport: Transport) -> bool:
+        """Give the transport what waits; return whether it took all of it."""
         while True:
             with self._lock:
                 if not self._records:
-                    return
+                    return True
                 record = self._records.popleft()
             try:
                 transport.send(record)
@@ -124,7 +131,7 @@ class Outbox:
                 with self._lock:
                     self._records.appendleft(record)
                 if isinstance(error, BufferError):
-                    return
+                    return False
                 raise
 
     def _report(self, record: Record, lost_because: str | None) -> None:

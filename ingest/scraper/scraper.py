@@ -41,7 +41,9 @@ class Scraper:
         self._settings = settings
         self._clock = clock or SystemClock()
         self.watched = tuple(Watched(server, settings.environment) for server in settings.servers)
-        self.outbox = Outbox(settings.max_samples, new_transport or _kafka(settings), settings.flush_timeout)
+        self.outbox = Outbox(
+            settings.max_samples, new_transport or _kafka(settings), settings.flush_timeout, self._clock
+        )
         self._admin = Admin(settings.host, settings.admin_port, self._readiness, self._metrics)
         self._session: aiohttp.ClientSession | None = None
         self._tasks: list[asyncio.Task[None]] = []

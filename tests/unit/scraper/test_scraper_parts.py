@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from inferwatch import ServerSample, new_event_id, topics
+from inferwatch.clock import Clock
 from inferwatch.transport import MemoryTransport, Record, Report
 from inferwatch.wire import decode_telemetry
 from ingest.errors import SettingError
@@ -18,6 +19,7 @@ from ingest.scraper.outbox import Outbox, OutboxStats
 from ingest.scraper.scraper import Scraper
 from ingest.scraper.settings import ScraperSettings, ServerAddress
 from ingest.scraper.watched import Watched
+from tests.unit.sdk.events import HandClock
 
 DEADLINE = 10.0
 
@@ -52,10 +54,11 @@ def sample(number: int) -> ServerSample:
 
 
 class Gate:
-    """A transport that takes what it is told to take, and says when it has seen something."""
+    """A transport that takes what it is told to take, and says when it has seen something. Waiting moves its clock."""
 
     def __init__(self, room: int = 10**6) -> None:
         self.room = room
+        self.clock = HandClock()
         self.taken: list[Record] = []
         self.made = 0
         self.seen = threading.Event()
@@ -76,7 +79,7 @@ class Gate:
         self.taken.append(record)
 
     def poll(self, timeout: float) -> None:
-        return
+        self.clock.move(timeout)
 
     def close(self, timeout: float) -> None:
         for record in self.taken:
@@ -87,8 +90,30 @@ class Gate:
         return [decode_telemetry(record.value).requests for record in self.taken]  # type: ignore[union-attr]  # samples
 
 
-def outbox(most: int, new_transport: Callable[[Report], Any]) -> Outbox:
-    made = Outbox(most, new_transport, 1.0)
+class Narrow(MemoryTransport):
+    """Has room for some records at a time, and acknowledges them when it is asked, as librdkafka does."""
+
+    room = 3
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(report)
+        self._queue: list[Record] = []
+
+    def send(self, record: Record) -> None:
+        if len(self._queue) == self.room:
+            raise BufferError
+        self._queue.append(record)
+
+    def poll(self, timeout: float) -> None:
+        while self._queue:
+            super().send(self._queue.pop(0))
+
+    def close(self, timeout: float) -> None:
+        self.poll(timeout)
+
+
+def outbox(most: int, new_transport: Callable[[Report], Any], clock: Clock | None = None) -> Outbox:
+    made = Outbox(most, new_transport, 1.0, clock or HandClock())
     made.start()
     return made
 
@@ -125,11 +150,20 @@ def test_while_kafka_is_away_the_oldest_are_dropped_and_nobody_waits() -> None:
     assert (stats.sent + stats.dropped, stats.failed, stats.waiting) == (8, 0, 0)
 
 
+def test_the_end_waits_for_all_that_kafka_takes_also_where_more_waits_than_the_transport_holds() -> None:
+    box = outbox(1_000, Narrow)
+    box.put([sample(number) for number in range(100)])
+    box.close()
+    assert box.stats() == OutboxStats(put=100, sent=100, dropped=0, failed=0, waiting=0)
+
+
 def test_what_kafka_does_not_take_before_the_end_has_failed() -> None:
-    box = outbox(5, Gate(room=0))
+    gate = Gate(room=0)
+    box = outbox(5, gate, gate.clock)
     box.put([sample(1), sample(2)])
     box.close()
     assert box.stats() == OutboxStats(put=2, sent=0, dropped=0, failed=2, waiting=0)
+    assert gate.clock.elapsed() == pytest.approx(HandClock().elapsed() + 1.0)
 
 
 def test_what_kafka_refuses_has_failed_and_the_reason_is_said(caplog: pytest.LogCaptureFixture) -> None:
