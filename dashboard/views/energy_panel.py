@@ -15,7 +15,8 @@ from storage.queries.energy import ALL_KNOWN
 NOT_REPORTED: Final = "not reported"
 _RULE: Final = (
     "What the GPUs of a server take from one sample to the next is shared among the models that computed there, by "
-    "their time of computing. What they take while nothing is computed belongs to no model."
+    "their time of computing; an ensemble takes from its parts. What they take in an interval in which nothing is "
+    "computed belongs to no model."
 )
 
 
@@ -43,13 +44,15 @@ def rows(share: ModelEnergy, prices: EnergyPrices) -> Iterator[tuple[str, str, s
 
 def notes(bill: EnergyBill, share: ModelEnergy, prices: EnergyPrices) -> Iterator[str]:
     """Yield what one must know to read the figures."""
-    yield f"All GPUs took {energy(bill.total)}, {energy(bill.idle)} of it while nothing was computed."
+    yield f"All GPUs took {energy(bill.total)}, {energy(bill.idle)} of it in intervals in which nothing was computed."
     if share.known_share is not None and share.known_share < ALL_KNOWN:
-        yield f"Servers told the energy of {fmt.share(share.known_share)} of its time of computing only."
+        told = fmt.share(share.known_share)
+        yield f"All GPUs told their energy in {told} of its time of computing only, so there is none by token."
     if not share.output_tokens:
         yield "Nobody counted output tokens."
-    elif share.mirrored < share.requests:
-        yield f"Tokens are of {fmt.plural(share.mirrored, 'mirrored request')} of {fmt.count(share.requests)} served."
+    elif share.counted_share < 1:
+        known = f"{fmt.plural(share.counted, 'request')} of {fmt.count(share.requests)}"
+        yield f"Tokens are known of {known}; by token, energy is as large a share of all of it."
     for amount, what, variable in (
         (prices.price_per_kwh, "cost", "INFERWATCH_PRICE_PER_KWH"),
         (prices.grams_per_kwh, "carbon", "INFERWATCH_GRAMS_PER_KWH"),

@@ -206,12 +206,44 @@ def test_energy_by_token_uses_the_tokens_of_the_same_range(reader: Reader, store
     share = energy_bill(reader, RANGE).of("smollm2")
     assert share is not None
     prices = EnergyPrices(price_per_kwh=0.3, grams_per_kwh=400.0)
-    assert (share.output_tokens, share.mirrored, share.requests) == (500, 2, 1)
+    assert (share.output_tokens, share.counted, share.requests) == (500, 2, 1)
     assert share.kwh == pytest.approx(0.001)
     assert share.per_thousand_tokens(share.joules) == 7_200.0
     assert share.cost(prices) == pytest.approx(0.0003)
     assert share.per_thousand_tokens(share.grams(prices)) == pytest.approx(0.8)
     assert share.cost(EnergyPrices()) is None
+
+
+def test_energy_by_token_is_that_of_good_requests_whose_tokens_are_known(
+    reader: Reader, store: Store, sink: ClickHouseSink
+) -> None:
+    store(sample(10, requests=10, compute_infer_time=1.0), sample(10, device=GPU, energy=36_000.0))
+    at = RANGE.start + timedelta(seconds=30)
+    made: list[dict[str, Any]] = [
+        {"status": "ok", "output_tokens": 1_000},
+        {"status": "ok", "output_tokens": None},
+        {"status": "error", "output_tokens": 500},
+        {"status": "cancelled", "output_tokens": 500},
+    ]
+    sink.write("inferences", store_rows.inferences([{"started_at": at, "model": "smollm2", **one} for one in made]))
+    share = energy_bill(reader, RANGE).of("smollm2")
+    assert share is not None
+    assert (share.counted, share.requests, share.output_tokens) == (1, 10, 1_000)
+    assert share.per_thousand_tokens(share.joules) == 3_600.0
+
+
+def test_energy_is_not_all_known_where_one_gpu_of_a_server_does_not_tell(reader: Reader, store: Store) -> None:
+    store(
+        sample(10, requests=1, compute_infer_time=3.0),
+        sample(10, device=GPU, energy=1_000.0),
+        sample(10, device=OTHER_GPU, utilisation=0.9),
+        sample(10, device="cpu", utilisation=0.9),
+    )
+    store(*an_interval(20, 250.0, smollm2=1.0))
+    bill = energy_bill(reader, RANGE)
+    share = bill.of("smollm2")
+    assert share is not None
+    assert (share.joules, share.known_share, bill.total, bill.idle) == (1_500.0, 0.25, 1_500.0, 0.0)
 
 
 def test_losses_are_counted_by_source_and_service_with_their_reasons(reader: Reader, store: Store) -> None:

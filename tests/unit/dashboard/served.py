@@ -63,7 +63,7 @@ def share(**values: Any) -> ModelEnergy:
         "joules": 180_000.0,
         "known_share": 1.0,
         "requests": 100,
-        "mirrored": 100,
+        "counted": 100,
         "output_tokens": 50_000,
     }
     return ModelEnergy(**given | values)

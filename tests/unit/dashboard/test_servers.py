@@ -91,7 +91,7 @@ def test_energy_is_told_in_all_and_by_token() -> None:
     }
     by_token = [caption.value for caption in app.caption if "1,000 output tokens" in caption.value]
     assert by_token == [f"{amount} per 1,000 output tokens" for amount in ("1 Wh", "$0.000300", "0.4 g CO₂")]
-    assert "All GPUs took 103 Wh, 53.1 Wh of it while nothing was computed." in texts(app)
+    assert "All GPUs took 103 Wh, 53.1 Wh of it in intervals in which nothing was computed." in texts(app)
 
 
 def test_no_server_is_said_in_words_with_what_to_do() -> None:
@@ -121,9 +121,17 @@ def test_silence_names_what_was_asked_for() -> None:
 @pytest.mark.parametrize(
     ("share", "prices", "said"),
     [
-        ({"known_share": 0.5}, PRICES, "Servers told the energy of 50.0 % of its time of computing only."),
+        (
+            {"known_share": 0.5},
+            PRICES,
+            "All GPUs told their energy in 50.0 % of its time of computing only, so there is none by token.",
+        ),
         ({"output_tokens": None}, PRICES, "Nobody counted output tokens."),
-        ({"mirrored": 40}, PRICES, "Tokens are of 40 mirrored requests of 100 served."),
+        (
+            {"counted": 40},
+            PRICES,
+            "Tokens are known of 40 requests of 100; by token, energy is as large a share of all of it.",
+        ),
         ({}, EnergyPrices(None, 400.0), "INFERWATCH_PRICE_PER_KWH is not set, so cost is unknown."),
         ({}, EnergyPrices(0.3, None), "INFERWATCH_GRAMS_PER_KWH is not set, so carbon is unknown."),
     ],
@@ -138,6 +146,11 @@ def test_what_makes_a_figure_doubtful_or_unknown_is_said(
 @pytest.mark.parametrize("share", [{"known_share": 0.5}, {"output_tokens": None}, {"known_share": None}])
 def test_no_figure_by_token_is_made_too_small(share: dict[str, Any]) -> None:
     assert {by_token for *_, by_token in energy_panel.rows(served.share(**share), PRICES)} == {"unknown"}
+
+
+def test_energy_by_token_is_that_of_requests_whose_tokens_are_known() -> None:
+    by_token = [by_token for *_, by_token in energy_panel.rows(served.share(counted=40, output_tokens=20_000), PRICES)]
+    assert by_token == ["1 Wh", "$0.000300", "0.4 g CO₂"]
 
 
 @pytest.mark.parametrize(
