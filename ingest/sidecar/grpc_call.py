@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from typing import Final
@@ -167,11 +168,15 @@ class GrpcCall:
                 self._failed()
 
     def _failed(self) -> None:
-        self._observer = None
+        log.exception("A call passes unobserved from here on")
+        self._counters.add("inferwatch_sidecar_observer_errors_total")
+        observer, self._observer = self._observer, None
         for splitter in (self._sent, self._made):
             splitter.rest()  # gives back what it took
-        self._counters.add("inferwatch_sidecar_observer_errors_total")
-        log.exception("A call passes unobserved from here on")
+        if observer is not None:
+            # So does this; one that cannot do that either has been told of.
+            with contextlib.suppress(Exception):
+                observer.end(self._clock.elapsed(), "unreadable", "", "")
 
 
 def _timeout(header: str) -> float | None:

@@ -84,8 +84,8 @@ class GrpcWatch:
         self._counters.add("inferwatch_sidecar_client_gone_total", len(self._calls))
         self._end_all(GrpcCall.client_gone)
 
-    def upstream_gone(self) -> None:
-        """See that upstream left its calls unanswered."""
+    def upstream_gone(self, *, cut: bool = False) -> None:
+        """See that upstream left its calls unanswered, whichever way it went."""
         self._counters.add("inferwatch_sidecar_upstream_errors_total", len(self._calls))
         self._end_all(GrpcCall.upstream_gone)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
@@ -49,6 +50,7 @@ class HttpWatch:
         self._began = 0.0
         self._opaque = False
         self._refused = False
+        self._ending: tuple[float, Outcome] | None = None
         self._filter = HeadFilter() if strip else None
 
     @property
@@ -83,7 +85,7 @@ class HttpWatch:
 
     def request(self, data: bytes) -> list[bytes]:
         """See bytes from the client; return what upstream gets."""
-        if self._refused:
+        if self._refused and self._arriving is None:
             return []
         if self._opaque:
             return [*self._held_heads(), data]
@@ -96,6 +98,8 @@ class HttpWatch:
                 self._request_item(item, data)
         except Exception:
             self._fail()
+        if self._refused:
+            return []
         if self._filter is None:
             return [data]
         return [*self._filter.pass_on(data, items), *(self._held_heads() if self._opaque else ())]
@@ -127,16 +131,22 @@ class HttpWatch:
             self._counters.add("inferwatch_sidecar_client_gone_total")
         self._end_all("client_gone")
 
-    def upstream_gone(self) -> None:
-        """See that upstream closed the connection, which completes a response without a length."""
-        if self._responses.close() and self._pending:
-            self._end_first("complete", self._clock.elapsed())
+    def upstream_gone(self, *, cut: bool = False) -> None:
+        """See that upstream closed the connection, which completes a response without a length if it was not `cut`."""
+        try:
+            if not cut and self._responses.close() and self._pending:
+                self._end_first("complete", self._clock.elapsed())
+        except Exception:
+            self._fail()
         if self._pending:
             self._counters.add("inferwatch_sidecar_upstream_errors_total")
         self._end_all("upstream_gone")
 
     def refuse(self, reason: str) -> list[bytes]:
-        """Return 502 with the reason, once: the connection ends with it."""
+        """Return 502 with the reason, once: the connection ends with it.
+
+        A request that is still arriving is followed to its end, for what it says of itself.
+        """
         if self._refused:
             return []
         self._refused = True
@@ -147,7 +157,7 @@ class HttpWatch:
         )
         sent = self.response(head.encode() + body)
         self._counters.add("inferwatch_sidecar_upstream_errors_total")
-        self._end_all("upstream_gone")
+        self._end_pending("upstream_gone")
         return sent
 
     def farewell(self) -> bytes:
@@ -169,7 +179,7 @@ class HttpWatch:
 
     def _request_item(self, item: Item, data: bytes) -> None:
         match item:
-            case Head():
+            case Head() if not self._refused:
                 self._counters.add("inferwatch_sidecar_http_requests_total")
                 self._arriving = self._tap.http(self._began, item)
                 self._pending.append(_Pending(self._arriving))
@@ -178,6 +188,7 @@ class HttpWatch:
                 if self._arriving is not None:
                     self._arriving.request_part(memoryview(data)[item.start : item.end])
             case End():
+                self._end_refused()
                 self._arriving = None
                 self._began = self._clock.elapsed()
             case Opaque():
@@ -206,15 +217,32 @@ class HttpWatch:
         if observer is None:
             return
         if observer is self._arriving:
+            if self._refused:
+                self._ending = (at, outcome)
+                return
             self._arriving = None
         observer.end(at, outcome)
 
     def _end_all(self, outcome: Outcome) -> None:
+        self._end_pending(outcome)
+        try:
+            self._end_refused()
+        except Exception:
+            self._fail()
+
+    def _end_pending(self, outcome: Outcome) -> None:
         try:
             while self._pending:
                 self._end_first(outcome, self._clock.elapsed())
         except Exception:
             self._fail()
+
+    def _end_refused(self) -> None:
+        """End the request that was refused while it was arriving."""
+        observer, ending = self._arriving, self._ending
+        if observer is not None and ending is not None:
+            self._arriving = self._ending = None
+            observer.end(*ending)
 
     def _held_heads(self) -> list[bytes]:
         return [] if self._filter is None else self._filter.release()
@@ -225,10 +253,19 @@ class HttpWatch:
         self._end_all("unreadable")
 
     def _fail(self) -> None:
-        self._opaque = True
-        self._pending.clear()
-        self._counters.add("inferwatch_sidecar_observer_errors_total")
         log.exception("A connection passes unobserved from here on")
+        self._counters.add("inferwatch_sidecar_observer_errors_total")
+        self._opaque = True
+        dropped = [pending.observer for pending in self._pending]
+        if self._ending is not None:
+            dropped.append(self._arriving)
+        self._pending.clear()
+        self._arriving = self._ending = None
+        for observer in dropped:
+            if observer is not None:
+                # They give back what they hold; one that cannot do that either has been told of.
+                with contextlib.suppress(Exception):
+                    observer.end(self._clock.elapsed(), "unreadable")
 
 
 def _is_interim(head: Head) -> bool:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import ssl
 from collections.abc import Callable
 
-from ingest.errors import ListenError, PortTakenError
-from ingest.sidecar.pipe import ClientConnection, Upstream
+from ingest.listening import why_not
+from ingest.sidecar.pipe import TLS_SHUTDOWN_SECONDS, ClientConnection, Upstream
 from ingest.sidecar.watch import Watch
 
 
@@ -48,11 +47,16 @@ class Listener:
         loop = asyncio.get_running_loop()
         host, port = self._host, self._port
         try:
-            self._server = await loop.create_server(self._new_client, host, port, backlog=1024, ssl=self._tls)
+            self._server = await loop.create_server(
+                self._new_client,
+                host,
+                port,
+                backlog=1024,
+                ssl=self._tls,
+                ssl_shutdown_timeout=TLS_SHUTDOWN_SECONDS if self._tls else None,
+            )
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise PortTakenError(self._setting, host, port) from error
-            raise ListenError(self._setting, host, port, error.strerror or str(error)) from error
+            raise why_not(self._setting, host, port, error) from error
         return int(self._server.sockets[0].getsockname()[1])
 
     async def drain(self, seconds: float) -> None:

@@ -41,6 +41,9 @@ _HEADERS: Final = {
 }
 _MESSAGE_CHARACTERS: Final = 1_000
 
+UNKNOWN_MODEL: Final = "unknown"
+"""Stands for the model of an inference that never said which: an event without one is not taken."""
+
 TIME_TO_FIRST_BYTE: Final = "inferwatch.response.time_to_first_byte"
 """Attribute: seconds from the first byte of the request to the first of the response's body or first message."""
 CHUNKS: Final = "inferwatch.response.chunks"
@@ -105,6 +108,8 @@ def _event(exchange: Exchange, defaults: Defaults, fields: dict[str, Any]) -> In
         **{field: exchange.headers[name] for field, name in _HEADERS.items() if exchange.headers.get(name)},
         **trace_fields(exchange.headers.get("traceparent")),
     }
+    # Nothing tells it where the client left, or was refused, before that part of its request came.
+    everything["request_model"] = everything["request_model"] or UNKNOWN_MODEL
     everything["attributes"] = _passage(exchange, streamed=bool(everything["stream"]))
     event = InferenceEvent(
         event_id=exchange.event_id,

@@ -33,7 +33,7 @@ def parse_openai(exchange: Exchange) -> dict[str, Any]:
     given = request or {}
     fields: dict[str, Any] = {
         "operation": _OPERATIONS[exchange.route.kind],
-        "request_model": str(given.get("model", "")),
+        "request_model": str(given.get("model") or ""),
         "input_messages": _input_messages(given),
         "parameters": {name: value for name, value in given.items() if _is_parameter(name, value)},
         "stream": bool(given.get("stream")) or is_event_stream(exchange),

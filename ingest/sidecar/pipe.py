@@ -8,7 +8,10 @@ inferences carry one more header, and an upstream that cannot be reached is told
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, cast
@@ -19,6 +22,9 @@ from ingest.sidecar.watch import Watch
 _WRITE_BUFFER_BYTES: Final = 256 << 10
 _LINGER_SECONDS: Final = 2.0
 """How long a client is read that has its answer and goes on sending: closed before, it might never see the answer."""
+TLS_SHUTDOWN_SECONDS: Final = 1.0
+"""How long a side is read that was told by TLS that the connection is over and has not said so itself."""
+_RESET: Final = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,11 @@ class ClientConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close now; what is under way ends as it does where upstream breaks off."""
-        self.watch.upstream_gone()
+        if self.watch.ends_with_connection:
+            # An orderly end would make a complete response of what has passed; without a socket there is no client.
+            with contextlib.suppress(OSError):
+                self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.watch.upstream_gone(cut=True)
         self._transport.abort()
 
     def send(self, data: bytes) -> None:
@@ -143,17 +153,16 @@ class ClientConnection(asyncio.Protocol):
         if self.watch.unanswered:
             self._refuse("closed the connection before it answered")
             return
-        cut_short = error is not None and self.watch.ends_with_connection
+        if error is not None and self.watch.ends_with_connection:
+            self.abort()
+            return
+        self._over = True
         self.watch.upstream_gone()
-        if cut_short:
-            self._transport.abort()
-        elif self.watch.uploading:
-            self._over = True
-            if self._transport.can_write_eof():
-                self._transport.write_eof()
+        if self.watch.uploading and self._transport.can_write_eof():
+            self._transport.write_eof()
             self._linger()
         else:
-            self._transport.close()
+            self._transport.close()  # TLS goes on reading until the client has closed too
 
     def _look_at_watch(self) -> None:
         if self.watch.broken:
@@ -177,12 +186,17 @@ class ClientConnection(asyncio.Protocol):
         try:
             async with asyncio.timeout(self._to.connect_timeout):
                 upstream, _ = await loop.create_connection(
-                    lambda: _UpstreamConnection(self), host, port, ssl=tls, server_hostname=name
+                    lambda: _UpstreamConnection(self),
+                    host,
+                    port,
+                    ssl=tls,
+                    server_hostname=name,
+                    ssl_shutdown_timeout=TLS_SHUTDOWN_SECONDS if tls else None,
                 )
         except TimeoutError:
             self._refuse(f"did not accept a connection within {self._to.connect_timeout:g} s")
-        except OSError as error:
-            self._refuse(f"cannot be reached: {error.strerror or error}")
+        except (OSError, ValueError) as error:  # the latter for names that cannot be any
+            self._refuse(f"cannot be reached: {getattr(error, 'strerror', None) or error}")
         else:
             self._upstream = upstream
             for data in self._early:

@@ -84,4 +84,8 @@ def split_address(name: str, address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     if not host or "/" in address or not port.isascii() or not port.isdigit() or not 0 < int(port) <= 65_535:
         raise SettingError(name, address, "host:port, such as 127.0.0.1:8000")
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        raise SettingError(name, address, f"host:port with a name that can be looked up: {error}") from error
     return host.removeprefix("[").removesuffix("]"), int(port)

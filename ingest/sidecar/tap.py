@@ -1,8 +1,8 @@
 """What the byte path tells whoever watches it. It knows nothing else about events.
 
 Calls come from the event loop in the order in which things happen, and are expected to be quick: an observer keeps
-what it is given and works on it elsewhere. `at` is `Clock.elapsed()`. An observer that raises is dropped and counted;
-the bytes pass all the same.
+what it is given and works on it elsewhere. `at` is `Clock.elapsed()`. An observer that raises is ended as `unreadable`,
+dropped and counted; the bytes pass all the same.
 """
 
 from __future__ import annotations

@@ -54,8 +54,8 @@ class Watch(Protocol):
         """See that the client left."""
         ...
 
-    def upstream_gone(self) -> None:
-        """See that upstream closed the connection."""
+    def upstream_gone(self, *, cut: bool = False) -> None:
+        """See that upstream closed the connection; `cut` where that was not how it ends a response."""
         ...
 
     def refuse(self, reason: str) -> list[bytes]:

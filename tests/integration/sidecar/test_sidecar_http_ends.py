@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import struct
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -47,6 +49,31 @@ async def test_an_upstream_that_is_down_is_answered_with_502_and_its_name() -> N
         assert (seen.status, seen.error_type) == ("error", "502")
         assert EVENT_ID.findall(head) == [seen.event_id.encode()]
         assert sidecar.metrics()["inferwatch_sidecar_upstream_errors_total"] == 1
+
+
+async def test_the_model_in_a_body_that_comes_after_the_refusal_is_known() -> None:
+    request = post("/v1/chat/completions", b'{"model": "llama", "messages": []}')
+    async with sidecar_before() as (sidecar, mirrored), connected(sidecar.ports.http) as (reader, writer):
+        writer.write(request[:-20])
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 502 ")
+        writer.write(request[-20:])
+        (seen,) = await mirrored.wait(1)
+    assert (seen.status, seen.error_type, seen.model) == ("error", "502", "llama")
+
+
+async def test_a_client_is_answered_whatever_keeps_upstream_from_being_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def cannot_be_looked_up(*_: object, **__: object) -> None:
+        raise UnicodeError("label empty or too long")
+
+    async with sidecar_before() as (sidecar, _), connected(sidecar.ports.http) as (reader, writer):
+        monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", cannot_be_looked_up)
+        writer.write(post(GENERATE, ASKED))
+        async with asyncio.timeout(DEADLINE):
+            answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 502 ")
+    assert answer.endswith(b'cannot be reached: label empty or too long"}')
 
 
 async def test_a_large_upload_to_an_upstream_that_is_down_still_gets_its_answer() -> None:
@@ -126,6 +153,53 @@ async def test_an_upstream_that_breaks_off_breaks_off_for_the_client_too() -> No
         async with connected(sidecar.ports.http) as (reader, writer):
             writer.write(post(GENERATE, ASKED))
             assert EVENT_ID.sub(b"", await reader.read()) == part
+        (seen,) = await mirrored.wait(1)
+    assert (seen.status, seen.error_type) == ("error", "upstream_gone")
+
+
+BEGUN = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + b'data: {"text_output":"Hel"}\n\n'
+STREAM = "/v2/models/m/generate_stream"
+
+
+async def test_a_response_without_a_length_that_breaks_off_is_whole_to_nobody() -> None:
+    go_on = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(BEGUN)
+        await go_on.wait()
+        reset = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        writer.transport.abort()
+
+    async with http_upstream(answer) as upstream, sidecar_before(upstream) as (sidecar, mirrored):
+        async with connected(sidecar.ports.http) as (reader, writer):
+            writer.write(post(STREAM, ASKED))
+            await reader.readuntil(b"\n\n")
+            go_on.set()
+            with pytest.raises(ConnectionResetError):
+                await reader.read()
+        (seen,) = await mirrored.wait(1)
+    assert (seen.status, seen.error_type) == ("error", "upstream_gone")
+    assert seen.output_messages[0].parts[0].content == "Hel"
+
+
+async def test_a_response_without_a_length_that_a_stop_cuts_off_is_whole_to_nobody() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(BEGUN)
+        await reader.read()
+
+    async with (
+        http_upstream(answer) as upstream,
+        sidecar_before(upstream, drain_timeout=0.05) as (sidecar, mirrored),
+        connected(sidecar.ports.http) as (reader, writer),
+    ):
+        writer.write(post(STREAM, ASKED))
+        await reader.readuntil(b"\n\n")
+        await sidecar.stop()
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
         (seen,) = await mirrored.wait(1)
     assert (seen.status, seen.error_type) == ("error", "upstream_gone")
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from tritonclient.grpc import service_pb2 as pb
 
 from ingest.errors import SettingError
+from ingest.sidecar.h2_frames import PREFACE, SETTINGS, frame
 from ingest.tls import ClientTls, ServerTls, client_context, server_context
 from tests.integration.sidecar.grpc_upstream import SERVICE, Upstream, asked, element, serving
 from tests.integration.sidecar.upstreams import (
@@ -32,6 +33,7 @@ from tests.integration.sidecar.upstreams import (
     read_request,
     sidecar_before,
 )
+from tests.support.waiting import until
 
 ANSWER = ok(b'{"text_output":"Hello"}')
 
@@ -163,6 +165,32 @@ async def test_an_upstream_with_the_wrong_certificate_is_refused_and_said_to_be(
     assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
     assert "certificate verify failed" in failed.value.details()
     assert [(event.status, event.error_type) for event in events] == [("error", "502"), ("error", "UNAVAILABLE")]
+
+
+async def test_a_grpc_client_is_told_by_tls_at_once_that_upstream_left(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.sidecar.pipe._LINGER_SECONDS", 3_600.0)
+    leave = asyncio.Event()
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(frame(SETTINGS, 0, 0))
+        await leave.wait()
+
+    context = client_of(files.public)
+    context.set_alpn_protocols(["h2"])
+    tls = ServerTls(*files.chain(files.public))
+    async with (
+        http_upstream(greet) as upstream,
+        sidecar_before(grpc=upstream, tls=tls) as (sidecar, _),
+        connected(sidecar.ports.grpc, tls=context) as (reader, writer),
+    ):
+        writer.write(PREFACE + frame(SETTINGS, 0, 0))
+        assert await reader.readexactly(9) == frame(SETTINGS, 0, 0)
+        leave.set()
+        async with asyncio.timeout(DEADLINE):
+            assert await reader.read() == b""
+        await until(lambda: not sidecar.metrics()["inferwatch_sidecar_grpc_connections"], "the end")
 
 
 async def test_a_tls_client_that_leaves_is_noticed_by_upstream_without_a_word_in_the_log(

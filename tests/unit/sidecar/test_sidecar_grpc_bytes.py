@@ -32,6 +32,8 @@ def test_an_observer_that_fails_costs_its_own_call_and_no_byte(fails_at: str) ->
     passed = b"".join(it.say(part) for part in answers)
     assert Receiving().read(blocks_in(passed)[0][1])[:2] == ANSWER
     assert passed.endswith(b"".join(answers[1:]))
+    if fails_at in ("request", "head", "response"):
+        assert it.tap.made[0].ending == ("unreadable", "", "")
     assert it.counters["inferwatch_sidecar_observer_errors_total"] == 1
     assert it.counters["inferwatch_sidecar_unreadable_connections_total"] == 0
     assert not it.watch.busy

@@ -21,7 +21,7 @@ MARKED = b"HTTP/1.1 200 OK\r\n" + ADDED + b"Content-Length: 2\r\n\r\nok"
 
 
 class Request:
-    """What is told about one request."""
+    """What is told about one request; what comes for `/fails` raises."""
 
     added_headers = ADDED
 
@@ -31,6 +31,8 @@ class Request:
         self.outcome: Outcome | None = None
 
     def request_part(self, data: memoryview) -> None:
+        if self.target == "/fails":
+            raise ZeroDivisionError
         self.asked += data
 
     def response_head(self, status: int, head: Head) -> None:
@@ -42,6 +44,8 @@ class Request:
     def end(self, at: float, outcome: Outcome) -> None:
         assert self.outcome is None
         self.outcome = outcome
+        if self.target == "/fails-at-its-end":
+            raise ZeroDivisionError
 
 
 class Requests:
@@ -178,6 +182,58 @@ def test_a_refusal_answers_once_with_the_reason() -> None:
     assert it.watch.refuse("again") == []
     assert it.ask(b"x" * 50) == b""
     assert (it.tap.made[0].status, it.outcomes) == (502, ["complete"])
+
+
+def test_a_refused_request_is_followed_until_all_of_it_is_here() -> None:
+    it = Connection()
+    it.ask(post("/a", b"x" * 100)[:-50])
+    it.watch.refuse("down")
+    assert it.outcomes == [None]
+    assert it.ask(b"y" * 50 + post("/b")) == b""
+    assert it.tap.made[0].asked == b"x" * 50 + b"y" * 50
+    assert it.outcomes == ["complete"]
+    assert it.ask(post("/c")) == b""
+    it.watch.client_gone()
+    assert it.outcomes == ["complete"]
+    assert it.counters["inferwatch_sidecar_client_gone_total"] == 0
+
+
+@pytest.mark.parametrize("leaving", ["client_gone", "upstream_gone"])
+def test_a_refused_request_that_never_arrives_ends_with_its_connection(leaving: str) -> None:
+    it = Connection()
+    it.ask(post("/a") + post("/b", b"x" * 100)[:-50])
+    it.watch.refuse("down")
+    assert it.outcomes == ["complete", None]
+    getattr(it.watch, leaving)()
+    assert it.outcomes == ["complete", "upstream_gone"]
+
+
+def test_an_upstream_that_breaks_off_completes_nothing() -> None:
+    it = Connection()
+    it.ask(post("/a"))
+    it.say(b"HTTP/1.1 200 OK\r\n\r\nnot a")
+    it.watch.upstream_gone(cut=True)
+    assert it.outcomes == ["upstream_gone"]
+    assert it.counters["inferwatch_sidecar_upstream_errors_total"] == 1
+
+
+def test_an_observer_that_fails_at_its_end_does_not_reach_the_traffic() -> None:
+    it = Connection()
+    it.ask(post("/fails-at-its-end"))
+    it.say(b"HTTP/1.1 200 OK\r\n\r\nall")
+    it.watch.upstream_gone()
+    assert it.counters["inferwatch_sidecar_observer_errors_total"] == 1
+
+
+def test_observers_of_a_connection_that_is_watched_no_more_are_ended() -> None:
+    it = Connection()
+    asked = post("/a") + post("/fails") + post("/b")
+    assert it.ask(asked) == asked
+    assert [(request.target, request.outcome) for request in it.tap.made] == [
+        ("/a", "unreadable"),
+        ("/fails", "unreadable"),
+    ]
+    assert it.say(OK * 3) == OK * 3
 
 
 def test_an_interim_response_is_not_yet_an_answer() -> None:

@@ -12,7 +12,7 @@ from ingest.errors import ContentError
 from ingest.sidecar.content import server_sent_events
 from ingest.sidecar.parse import parse, without_content
 from ingest.sidecar.routes import http_route
-from tests.unit.sidecar.exchanges import DEFAULTS, GENERATE, SSE, STREAM, exchange, sse, texts
+from tests.unit.sidecar.exchanges import CHAT, DEFAULTS, GENERATE, SSE, STREAM, exchange, sse, texts
 
 
 def test_generate() -> None:
@@ -114,6 +114,13 @@ def test_an_error_status_is_an_error_with_its_message(body: bytes, message: str 
 def test_a_request_that_is_not_json_and_was_refused_still_makes_an_event() -> None:
     event = parse(exchange(GENERATE, b"{", {"error": "bad"}, code="400"), DEFAULTS)
     assert (event.status, event.content_unavailable) == ("error", True)
+
+
+@pytest.mark.parametrize("request_body", [b"", b'{"messages": [', {"model": None}, {"messages": []}])
+def test_an_inference_that_never_said_its_model_is_of_an_unknown_one(request_body: object) -> None:
+    refused = exchange(CHAT, request_body, {"error": "down"}, code="502")
+    assert parse(refused, DEFAULTS).model == "unknown"
+    assert without_content(refused, DEFAULTS).model == "unknown"
 
 
 def test_a_response_that_is_not_json_has_no_content() -> None:

@@ -111,6 +111,8 @@ def test_an_exchange_of_which_no_event_can_be_made_is_counted_and_the_next_ones_
         ("upstream_http", "http://triton:8000"),
         ("upstream_grpc", "triton"),
         ("upstream_grpc", "triton:0"),
+        ("upstream_http", "triton..svc:8000"),
+        ("upstream_grpc", f"{'t' * 64}:8001"),
         ("capture_bytes", 0),
         ("max_pending", 0),
         ("drain_timeout", 0.0),
