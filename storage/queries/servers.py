@@ -20,6 +20,8 @@ PARTS: Final = ("queue_time", "compute_input_time", "compute_infer_time", "compu
 """Of the time of a request, in their order: waiting, taking the input over, the model, giving the output back."""
 
 _AT: Final = "intDiv(toInt64(toUnixTimestamp(t.at)), {step:Int64}) * {step:Int64}"
+# All samples of one look at a server have its time and its interval.
+_SECONDS: Final = "arraySum(look -> look.2, groupUniqArray((t.at, t.interval_seconds)))"
 _COUNTS: Final = ("requests", "inferences", "executions")
 _TIMES: Final = ("request_time", *PARTS)
 
@@ -36,6 +38,7 @@ class Load:
         executions: executions of the model, each of one inference or more.
         pending: requests that waited for execution, on average, added up over servers; None where no server tells.
         request_time: seconds of all requests together, and so on; None where no server tells.
+        timed: requests that these are of: those of servers that tell.
     """
 
     requests: int = 0
@@ -49,6 +52,7 @@ class Load:
     compute_input_time: float | None = None
     compute_infer_time: float | None = None
     compute_output_time: float | None = None
+    timed: int = 0
 
     @property
     def failed(self) -> int:
@@ -84,8 +88,8 @@ class Load:
         return self.inferences / self.executions if self.executions else None
 
     def each(self, seconds: float | None) -> float | None:
-        """Return seconds of all requests as seconds of one."""
-        return None if seconds is None or not self.requests else seconds / self.requests
+        """Return seconds of all requests as seconds of one of those whose times are told."""
+        return None if seconds is None or not self.timed else seconds / self.timed
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +144,10 @@ def _rows(
     step: timedelta | None = None,
     rest: str = "",
 ) -> list[dict[str, Any]]:
-    """Return figures as they are called in `Load`, for each of the groups: first by server and version, then together.
+    """Return figures as they are called in `Load`, for each of the groups: first by server, then together.
 
-    A rate, and what waits, is of one server; those of several add up, whatever their intervals.
+    A rate, and what waits, is of one server: of all its versions, in the time of all its looks. Those of several add
+    up, whatever their intervals.
     """
     where = of_model(range, filters).add("t.model != ''")
     if step is not None:
@@ -150,17 +155,18 @@ def _rows(
     of_server = {
         **group,
         **{name: f"sum(t.{name})" for name in (*_COUNTS, *_TIMES)},
-        "rate": "sum(t.requests) / sum(t.interval_seconds)",
-        "pending": "avg(t.pending)",
+        "timed": "sumIf(t.requests, isNotNull(t.queue_time))",
+        "rate": f"sum(t.requests) / {_SECONDS}",
+        "pending": "sum(t.pending) / uniqExactIf(t.at, isNotNull(t.pending))",
         "failures": "sumMap(t.failure_reasons, t.failure_counts)",
         "heard": moment("max(t.at)"),
         "samples": "count()",
     }
-    by_server = ", ".join((*group, "t.instance", "t.model_version"))
+    by_server = ", ".join((*group, "t.instance"))
     inner = select(of_server, "server_samples", where, f"GROUP BY {by_server}")
     together = {
         **{name: f"t.{name}" for name in group},
-        **{name: f"sum(t.{name})" for name in (*_COUNTS, *_TIMES, "rate", "pending", "samples")},
+        **{name: f"sum(t.{name})" for name in (*_COUNTS, *_TIMES, "timed", "rate", "pending", "samples")},
         "failures": "sumMap(t.failures)",
         "heard": "max(t.heard)",
     }
@@ -170,5 +176,5 @@ def _rows(
 
 def _load(row: Mapping[str, Any]) -> Load:
     reasons, counts = row["failures"]
-    figures = {name: row[name] for name in (*_COUNTS, *_TIMES, "rate", "pending")}
+    figures = {name: row[name] for name in (*_COUNTS, *_TIMES, "timed", "rate", "pending")}
     return Load(**figures, failures=dict(zip(reasons, counts, strict=True)))

@@ -36,6 +36,9 @@ RANGE = TimeRange.last(timedelta(minutes=5), NOW)
 START = RANGE.start.timestamp()
 GPU, OTHER_GPU = "GPU-1", "GPU-2"
 SMOLLM2 = Filters(model="smollm2")
+UNTOLD: dict[str, Any] = dict.fromkeys(
+    ("queue_time", "compute_input_time", "compute_infer_time", "compute_output_time")
+)
 
 Store = Callable[..., None]
 
@@ -94,10 +97,26 @@ def test_rates_and_what_waits_of_several_servers_add_up_whatever_their_intervals
     store(
         *(sample(n, requests=10, pending=2) for n in (10, 20)),
         sample(20, requests=40, interval=20.0, instance="b:8002", pending=3),
-        sample(20, requests=5, model_version="2", pending=1),
+        *(sample(n, requests=5, model_version="2", pending=1) for n in (10, 20)),
     )
     found = total_load(reader, RANGE, SMOLLM2)
-    assert (found.requests, found.rate, found.pending) == (65, 1.0 + 2.0 + 0.5, 6.0)
+    assert (found.requests, found.rate, found.pending) == (70, 1.0 + 2.0 + 0.5, 6.0)
+
+
+def test_a_version_that_replaced_another_doubles_neither_rate_nor_what_waits(reader: Reader, store: Store) -> None:
+    store(*(sample(10 * n, requests=10, pending=4, model_version="1" if n < 15 else "2") for n in range(1, 30)))
+    store(*(sample(10 * n, "minilm", requests=3) for n in range(1, 30)))
+    found = total_load(reader, RANGE, SMOLLM2)
+    assert (found.requests, found.rate, found.pending) == (290, 1.0, 4.0)
+
+
+def test_times_are_of_the_requests_of_servers_that_tell(reader: Reader, store: Store) -> None:
+    store(
+        sample(10, requests=900, **UNTOLD),
+        sample(10, requests=100, instance="b:8002", queue_time=100.0, compute_infer_time=50.0),
+    )
+    found = total_load(reader, RANGE, SMOLLM2)
+    assert (found.requests, found.timed, found.queue, found.compute) == (1_000, 100, 1.0, 0.5)
 
 
 def test_failures_are_counted_by_reason(reader: Reader, store: Store) -> None:
@@ -136,10 +155,7 @@ def test_models_come_by_requests_and_say_when_their_servers_were_heard(reader: R
 
 
 def test_what_a_server_does_not_tell_is_none(reader: Reader, store: Store) -> None:
-    untold: dict[str, Any] = dict.fromkeys(
-        ("queue_time", "compute_input_time", "compute_infer_time", "compute_output_time")
-    )
-    store(sample(10, requests=3, **untold))
+    store(sample(10, requests=3, **UNTOLD))
     found = total_load(reader, RANGE, SMOLLM2)
     assert (found.queue, found.compute, found.queue_share, found.pending) == (None, None, None, None)
     assert found.requests == 3

@@ -17,6 +17,7 @@ def load(queue: float, compute: float, requests: int = 100, **values: Any) -> Lo
     """What was done when requests waited and were computed so many seconds each, on average."""
     given: dict[str, Any] = {
         "requests": requests,
+        "timed": requests,
         "rate": requests / 900,
         "inferences": 4 * requests,
         "executions": 2 * requests,
