@@ -137,10 +137,7 @@ def _model(snapshot: Snapshot, chosen: ServedModel, step: timedelta, ago: str) -
         format_func=lambda name: f"{name[1]} · {fmt.named(name[0], 'environment')}",
         key="served",
     )
-    colour = {"queueing": "orange", "computing": "blue"}.get(
-        found.cause or "", "green" if chosen.load.queue else "gray"
-    )
-    title.markdown(f"#### {plain(chosen.model)} :{colour}-badge[{found.headline}]\n{plain(found.because)}")
+    title.markdown(f"#### {plain(chosen.model)} :{found.colour}-badge[{found.headline}]\n{plain(found.because)}")
     with st.container(border=True):
         st.markdown("**Time of a request: queue and compute**", help=_TIMES)
         if chosen.load.queue is None:

@@ -26,6 +26,16 @@ def busy_page() -> None:
     servers.render(served.busy(), SCOPE, EnergyPrices(price_per_kwh=0.3, grams_per_kwh=400.0))
 
 
+def prompt_page() -> None:
+    from dashboard.views import servers
+    from storage.queries import EnergyPrices
+    from tests.unit.dashboard import served
+    from tests.unit.dashboard.snapshots import SCOPE
+
+    one = served.model(load=served.load(0.0, 1.0))
+    servers.render(served.busy(models=(one,), chosen=one, before=served.load(0.0, 1.0)), SCOPE, EnergyPrices())
+
+
 def quiet_page() -> None:
     from dashboard.views import servers
     from storage.queries import EnergyPrices
@@ -59,6 +69,10 @@ def test_the_page_says_why_a_model_is_slow() -> None:
     said = texts(shown(busy_page))
     assert ":orange-badge[Slow because queueing]" in said
     assert "A request takes 4.00 s on average, 1.50 s in the 15 minutes before; 100 % of the rise is queueing." in said
+
+
+def test_a_model_that_never_waits_is_well() -> None:
+    assert ":green-badge[Not slowed by queueing]" in texts(shown(prompt_page))
 
 
 def test_tables_say_what_models_do_how_devices_fare_and_what_was_lost() -> None:
