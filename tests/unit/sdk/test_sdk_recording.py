@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import tracemalloc
+from collections import UserList, deque
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -134,6 +137,7 @@ def test_the_prompt_is_what_it_was_when_the_inference_began(recorded: Recorded) 
         ([{"role": "assistant", "content": None}], (Message(role="assistant"),)),
         (Message(role="user", parts=(Part(type="x"),)), (Message(role="user", parts=(Part(type="x"),)),)),
         (b"ab", (text_message("user", "b'ab'"),)),
+        (bytearray(b"ab"), (text_message("user", "bytearray(b'ab')"),)),
         (7, (text_message("user", "7"),)),
     ],
 )
@@ -171,3 +175,73 @@ def test_messages_and_tool_calls_may_be_objects_of_a_client_library() -> None:
     )
     as_dict = {"role": "assistant", "content": "Let me see.", "tool_calls": answer.tool_calls}
     assert as_messages([answer, as_dict, answer.model_dump()]) == (expected,) * 3
+
+
+class Silent(Exception):
+    """An exception that cannot even say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+def test_an_exception_that_has_no_text_is_recorded_without(recorded: Recorded) -> None:
+    with pytest.raises(Silent), recorded.inference():
+        raise Silent
+    (event,) = recorded.events
+    assert (event.status, event.error_type, event.error_message) == ("error", "Silent", None)
+
+
+def test_what_is_said_after_the_end_is_not_heard(recorded: Recorded) -> None:
+    ended: list[Inference] = []
+    inference = Inference(recorded.events.append, recorded.clock, "m", "hello", {}, ended.append)
+    inference.output("hi")
+    inference.end()
+    inference.chunk("late")
+    inference.first_token()
+    inference.output("late")
+    inference.output([{"role": "assistant", "content": "late"}])
+    inference.tokens(1, 2)
+    inference.finish("late")
+    inference.error("late", "late")
+    inference.set(content_unavailable=True)
+    (event,) = (one.event() for one in ended)
+    assert event.output_messages == (text_message("assistant", "hi"),)
+    assert (event.time_to_first_token, event.stream, event.input_tokens, event.finish_reasons) == (
+        None,
+        False,
+        None,
+        (),
+    )
+    assert (event.status, event.error_type, event.content_unavailable) == ("ok", None, False)
+
+
+class ListOfTheirs(list[Any]):
+    """A list as libraries derive theirs."""
+
+
+@pytest.mark.parametrize("kind", [list, tuple, ListOfTheirs, UserList, deque])
+def test_every_message_of_any_sequence_is_kept_as_it_was(recorded: Recorded, kind: Callable[[Any], Any]) -> None:
+    parts: list[dict[str, Any]] = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "data:"}}]
+    asked = kind([{"role": "system", "content": "be kind"}, {"role": "user", "content": parts}])
+    with recorded.inference(input=asked) as inference:
+        inference.output(kind([{"role": "assistant", "content": "one"}, {"role": "assistant", "content": "two"}]))
+        parts[0]["text"] = "changed"
+    (event,) = recorded.events
+    look = Message(role="user", parts=(Part(type="text", content="look"), Part(type="image_url")))
+    assert event.input_messages == (text_message("system", "be kind"), look)
+    assert event.output_messages == (text_message("assistant", "one"), text_message("assistant", "two"))
+
+
+def test_a_stream_that_waits_holds_about_what_it_counts(recorded: Recorded) -> None:
+    waiting: list[Inference] = []
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(20):
+            with Inference(recorded.events.append, recorded.clock, "m", "hello", {}, waiting.append) as inference:
+                for number in range(1_000, 3_000):
+                    inference.chunk(str(number))
+        held = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert held < 1.5 * sum(one.size for one in waiting)

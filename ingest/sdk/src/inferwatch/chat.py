@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from inferwatch.events import Message, Part, text_message
 
@@ -21,9 +21,14 @@ def as_messages(given: object, role: str = "user") -> tuple[Message, ...]:
         return ()
     if isinstance(given, str):
         return (text_message(role, given),)
-    if isinstance(given, Sequence) and not isinstance(given, bytes):
+    if is_many(given):
         return tuple([_as_message(item, role) for item in given])
     return (_as_message(given, role),)
+
+
+def is_many(given: object) -> TypeGuard[Sequence[object]]:
+    """Whether something stands for messages one after the other: any sequence that is no text and no bytes."""
+    return isinstance(given, Sequence) and not isinstance(given, str | bytes | bytearray | memoryview)
 
 
 def _as_message(given: object, role: str) -> Message:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from inferwatch.buffer import size_of
-from inferwatch.chat import as_messages
+from inferwatch.chat import as_messages, is_many
 from inferwatch.clock import Clock
 from inferwatch.events import InferenceEvent, Message, text_message
 from inferwatch.ids import new_event_id
@@ -29,7 +29,8 @@ class Inference:
     streamed: call `output` once. An exception that leaves the block is recorded as an error and passes on. Where no
     block fits, call `end`.
 
-    What is said is kept as it is; `event` makes an event of it, later and elsewhere where `later` is given.
+    What is said is kept as it is; `event` makes an event of it, later and elsewhere where `later` is given. What is
+    said after the end is not heard.
     """
 
     __slots__ = (
@@ -79,6 +80,8 @@ class Inference:
 
     def chunk(self, text: str | None) -> None:
         """Add a piece of streamed output; None, as first and last chunks often have, adds nothing."""
+        if self._ended:
+            return
         if text:
             self.first_token()
             self._chunks.append(text)
@@ -86,12 +89,14 @@ class Inference:
 
     def first_token(self) -> None:
         """Stamp the time to first token, where it carries no text, such as a piece of a tool call."""
-        if "time_to_first_token" not in self._fields:
+        if "time_to_first_token" not in self._fields and not self._ended:
             self._fields["time_to_first_token"] = self.elapsed()
             self._fields["stream"] = True
 
     def output(self, given: object) -> None:
         """Add output that was not streamed: its text, or messages as `Mirror.inference` takes them."""
+        if self._ended:
+            return
         if isinstance(given, str):
             self._chunks.append(given)
         else:
@@ -107,7 +112,7 @@ class Inference:
         reasoning_tokens: int | None = None,
     ) -> None:
         """Say how many tokens the server reported; input includes cached ones and output includes reasoning."""
-        self._fields |= {
+        said = {
             "input_tokens": input_tokens,
             "output_tokens": output_tokens,
             "cache_read_tokens": cache_read_tokens,
@@ -115,19 +120,21 @@ class Inference:
             "reasoning_tokens": reasoning_tokens,
             "token_source": "reported",
         }
+        self.set(**said)
 
     def finish(self, *reasons: str | None) -> None:
         """Say why generation ended, such as `stop` or `length`; None, as chunks before the last have, says nothing."""
         if said := tuple([reason for reason in reasons if reason]):
-            self._fields["finish_reasons"] = said
+            self.set(finish_reasons=said)
 
     def error(self, error_type: str, message: str = "") -> None:
         """Say that the inference failed although no exception leaves the block."""
-        self._fields |= {"status": "error", "error_type": error_type, "error_message": message or None}
+        self.set(status="error", error_type=error_type, error_message=message or None)
 
     def set(self, **fields: Any) -> None:
         """Say further fields of `InferenceEvent`, such as `response_id` or `response_model`."""
-        self._fields |= fields
+        if not self._ended:
+            self._fields |= fields
 
     def elapsed(self) -> float:
         """Return the seconds since it began."""
@@ -144,6 +151,7 @@ class Inference:
         try:
             self._duration = self.elapsed() if after is None else after
             self._note_end(error, cancelled)
+            self._join_chunks()
             if self._later is None:
                 self._record(self.event())
             else:
@@ -183,11 +191,17 @@ class Inference:
             size += size_of(self._fields[name])
         return size
 
+    def _join_chunks(self) -> None:
+        """Make one text of all pieces, each of which takes far more memory than its characters, which are counted."""
+        # What is no text shows when an event is made, where it is counted.
+        with contextlib.suppress(TypeError):
+            self._chunks = ["".join(self._chunks)]
+
     def _note_end(self, error: BaseException | None, cancelled: bool) -> None:
         if error is not None:
             kind = type(error).__name__
             status = "cancelled" if cancelled or kind in _CANCELLED else "error"
-            self._fields |= {"status": status, "error_type": kind, "error_message": str(error) or None}
+            self._fields |= {"status": status, "error_type": kind, "error_message": _text_of(error) or None}
         elif cancelled:
             self._fields |= {"status": "cancelled", "error_type": "cancelled"}
 
@@ -196,15 +210,25 @@ def _as_it_is_now(given: object) -> object:
     """Return what was given so that it stays what it is: lists and dicts copied, objects of libraries as messages."""
     if given is None or isinstance(given, str):
         return given
-    if type(given) is list or type(given) is tuple:
-        return tuple([item.copy() if type(item) is dict else _unchanging(item) for item in given])
-    return given.copy() if type(given) is dict else _unchanging(given)
+    if type(given) is list or type(given) is tuple or is_many(given):
+        return tuple([_unchanging(item) for item in given])
+    return _unchanging(given)
 
 
 def _unchanging(item: object) -> object:
     if isinstance(item, str | Message):
         return item
+    if type(item) is dict and isinstance(item.get("content"), str | None):
+        return item.copy()
     try:
         return as_messages(item)[0]
     except Exception:
         return item  # whatever is wrong with it shows when an event is made
+
+
+def _text_of(error: BaseException) -> str:
+    """Return what an exception says; nothing where it fails even to say that."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
