@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 import threading
+from array import array
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import inferwatch.buffer as buffer_module
-from inferwatch import InferenceEvent, Message, Part, text_message
+from inferwatch import FeedbackEvent, InferenceEvent, Message, Part, text_message
 from inferwatch.buffer import EventBuffer, text_size
 from tests.unit.sdk.events import event
 
@@ -60,8 +62,15 @@ def test_the_size_counts_everything_that_grows() -> None:
         {"input_messages": (Message(role="user", parts=(call,)),)},
         {"output_messages": (Message(role="tool", parts=(answer,)),)},
         {"embedding": (0.5,) * 10_000},
+        {"parameters": {"a": bytearray(100_000)}},
+        {"parameters": {"a": memoryview(bytes(100_000))}},
+        {"parameters": {"a": {big}}},
+        {"parameters": {"a": array("d", [0.5]) * 20_000}},
     ):
         assert text_size(event(**fields)) > 100_000
+    feedback = FeedbackEvent(feedback_id="f", at=1.0)
+    for said in ("comment", "label", "who"):
+        assert text_size(msgspec.structs.replace(feedback, **{said: big})) > 100_000
 
 
 def test_many_threads_lose_nothing_that_is_not_counted() -> None:

@@ -7,14 +7,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from inferwatch import DropReport, FeedbackEvent, Mirror, MirrorSettings, topics
+from inferwatch import DropReport, FeedbackEvent, Mirror, MirrorSettings, text_message, topics
 from inferwatch.background import Background
 from inferwatch.buffer import EventBuffer
 from inferwatch.clock import SystemClock
 from inferwatch.delivery import Delivery
+from inferwatch.masking import WITHHELD
 from inferwatch.transport import MemoryTransport, Record, Report, Transport
 from inferwatch.wire import decode_feedback, decode_inference, decode_telemetry, split_record
 from tests.unit.sdk.events import HandClock, event
@@ -58,9 +60,9 @@ class Ended(threading.Event):
 
 
 def delivering(
-    make: Callable[[Report], Transport], buffer: EventBuffer, clock: HandClock | None = None, **settings: float
+    make: Callable[[Report], Transport], buffer: EventBuffer, clock: HandClock | None = None, **settings: Any
 ) -> Delivery:
-    given = MirrorSettings("k:9092", linger=0.0, **settings)  # type: ignore[arg-type]  # only numbers are given here
+    given = MirrorSettings("k:9092", **{"linger": 0.0, **settings})
     return Delivery(given, buffer, lambda _, report: make(report), clock or HandClock())
 
 
@@ -135,15 +137,112 @@ def test_a_report_that_is_lost_is_no_lost_event_and_is_told_again() -> None:
         holding.append(Lossy(report))
         return holding[-1]
 
-    makers = iter((lossy, make))
+    # The second is for what the end of the first shows.
+    makers = iter((lossy, lossy, make))
     delivery = delivering(lambda report: next(makers)(report), waiting)
     delivery.run(Ended())
     assert delivery.failed == 1
     delivery.run(Ended())
-    first, second = reports(holding[0].sent), reports(holding[1].sent)
-    assert [one.report_id for one in first] == [one.report_id for one in second]
-    assert second[0].reasons == {"memory full": 1, "no collector: ConnectionRefusedError": 1}
+    first, second, third = (reports(one.sent) for one in holding)
+    assert [one.report_id for one in first] == [one.report_id for one in second] == [one.report_id for one in third]
+    assert second[0].reasons == third[0].reasons == {"memory full": 1, "no collector: ConnectionRefusedError": 1}
     assert delivery.failed == 1
+
+
+def test_what_only_the_end_shows_as_lost_is_told_before_the_thread_ends() -> None:
+    made: list[MemoryTransport] = []
+
+    class Refusing(MemoryTransport):
+        """Refuses inferences when it is closed, takes reports."""
+
+        def send(self, record: Record) -> None:
+            if record.topic == topics.TELEMETRY:
+                super().send(record)
+            else:
+                self.refused = record
+
+        def close(self, timeout: float) -> None:
+            if self is made[0]:
+                self._report(self.refused, "the collector refused it with 403")
+
+    def make(report: Report) -> Transport:
+        made.append(Refusing(report))
+        return made[-1]
+
+    waiting = buffer()
+    for _ in range(4):
+        waiting.put(event())
+    delivery = delivering(make, waiting)
+    delivery.run(Ended())
+    (told,) = reports([record for transport in made for record in transport.sent])
+    assert (told.failed, told.reasons) == (4, {"the collector refused it with 403": 4})
+    assert (delivery.failed, len(made)) == (4, 2)
+
+
+class Unhurried(threading.Event):
+    """Notes how long it is waited for without letting time pass; after a few waits it is set."""
+
+    def __init__(self, waits: int, between: Callable[[], None]) -> None:
+        super().__init__()
+        self.waits: list[float | None] = []
+        self._most = waits
+        self._between = between
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout)
+        self._between()
+        if len(self.waits) >= self._most:
+            self.set()
+        return self.is_set()
+
+
+@pytest.mark.parametrize("size", [10, 50_000])
+def test_a_record_that_is_full_does_not_wait_for_the_linger(size: int) -> None:
+    made: list[MemoryTransport] = []
+    waiting = EventBuffer(500, 4 << 20)
+
+    def make(report: Report) -> Transport:
+        made.append(MemoryTransport(report))
+        return made[-1]
+
+    def flood() -> None:
+        for _ in range(60):
+            waiting.put(event(input_messages=(text_message("user", "x" * size),)))
+
+    delivery = delivering(make, waiting, linger=3_600.0)
+    closing = Unhurried(40, flood)
+    delivery.run(closing)
+    assert waiting.dropped == 0
+    assert delivery.delivered == waiting.recorded == 40 * 60
+    assert max(timeout or 0.0 for timeout in closing.waits) <= 0.05
+
+
+class Panic(BaseException):
+    """As extensions written in Rust raise it."""
+
+
+@pytest.mark.parametrize("kind", [Panic, SystemExit])
+def test_a_hook_that_raises_what_ends_programs_ends_nothing(kind: type[BaseException]) -> None:
+    made: list[MemoryTransport] = []
+
+    def make(report: Report) -> Transport:
+        made.append(MemoryTransport(report))
+        return made[-1]
+
+    def mask(text: str) -> str:
+        if text == "boom":
+            raise kind
+        return text
+
+    waiting = buffer()
+    for text in ("boom", "fine"):
+        waiting.put(event(input_messages=(text_message("user", text),)))
+    delivery = delivering(make, waiting, mask=mask)
+    delivery.run(Ended())
+    assert delivery.delivered == 2
+    (record,) = made[0].records
+    sent = [decode_inference(line).input_messages for _, line in split_record(record)]
+    assert sent == [(text_message("user", WITHHELD),), (text_message("user", "fine"),)]
 
 
 def test_losses_are_told_however_much_keeps_coming() -> None:
@@ -323,13 +422,15 @@ def test_a_thread_that_cannot_be_started_is_tried_again_by_the_next_event(
             raise RuntimeError("can't start new thread")
 
         patch.setattr(threading.Thread, "start", start)
-        mirroring.put(event(event_id="first"))
+        for name in ("first", "second", "third"):
+            mirroring.put(event(event_id=name))
         mirroring.close()
-    assert "can't start new thread" in caplog.text
-    mirroring.put(event(event_id="second"))
+    assert [line for line in caplog.messages if "can't start new thread" in line] == caplog.messages[:1]
+    mirroring.put(event(event_id="fourth"))
     mirroring.close()
     (record,) = made[0].records
-    assert [decode_inference(line).event_id for _, line in split_record(record)] == ["first", "second"]
+    names = [decode_inference(line).event_id for _, line in split_record(record)]
+    assert names == ["first", "second", "third", "fourth"]
 
 
 def test_threads_that_record_while_others_close_lose_nothing() -> None:

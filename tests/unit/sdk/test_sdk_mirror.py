@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from inferwatch import Mirror, MirrorSettings, text_message
+from inferwatch import DropReport, Mirror, MirrorSettings, context, text_message, topics
 from inferwatch.transport import MemoryTransport, Record, Report, Transport
-from inferwatch.wire import decode_inference, split_record
+from inferwatch.wire import decode_feedback, decode_inference, decode_telemetry, split_record
 from tests.support.waiting import wait_for
 from tests.unit.sdk.events import HandClock, event
 
@@ -141,13 +141,18 @@ def test_what_a_full_transport_does_not_take_until_the_end_has_failed() -> None:
 
 
 def test_a_transport_that_raises_costs_its_record_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
-    failing = Failing("send")
-    with mirroring(lambda _: failing, events_per_record=2) as mirror:
+    made: list[Failing] = []
+
+    def make(_: Report) -> Transport:
+        made.append(Failing("send"))
+        return made[-1]
+
+    with mirroring(make, events_per_record=2) as mirror:
         for _ in range(5):
             mirror.record(event())
     stats = mirror.stats()
     assert (stats.recorded, stats.failed, stats.waiting) == (5, 5, 0)
-    assert failing.closed == 1
+    assert {failing.closed for failing in made} == {1}
     assert "not sent: RuntimeError" in caplog.text
 
 
@@ -184,12 +189,40 @@ def test_an_event_that_is_not_json_costs_only_itself(caplog: pytest.LogCaptureFi
     assert "not JSON: TypeError" in caplog.text
 
 
-def test_what_is_not_an_event_never_reaches_the_application(caplog: pytest.LogCaptureFixture) -> None:
-    _, make = memory()
-    with mirroring(make) as mirror:
-        mirror.record("not an event")  # type: ignore[arg-type]  # what an application may do all the same
-    assert "could not be mirrored" in caplog.text
-    assert mirror.stats().recorded == 0
+def nested(depth: int) -> dict[str, Any]:
+    inner: dict[str, Any] = {}
+    for _ in range(depth):
+        inner = {"a": inner}
+    return inner
+
+
+class NoEvent:
+    """What takes no attributes to ask for a size or an event."""
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (lambda mirror: mirror.record("not an event"), "not JSON: AttributeError"),
+        (lambda mirror: mirror.record(NoEvent()), "not JSON: AttributeError"),
+        (lambda mirror: mirror.inference("m", parameters=nested(5_000)).end(), "not JSON: RecursionError"),
+        (lambda mirror: mirror.inference("m", parameters=5).end(), "not an event: Expected `object`, got `int`"),
+    ],
+    ids=["a text", "an object", "too deep", "no mapping"],
+)
+def test_what_no_event_can_be_made_of_is_counted_and_told_once(
+    record: Callable[[Mirror], None], reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    made, make = memory()
+    with mirroring(make, report_interval=60.0) as mirror:
+        for _ in range(5):
+            record(mirror)
+    stats = mirror.stats()
+    assert (stats.recorded, stats.failed, stats.waiting) == (5, 5, 0)
+    told = [decode_telemetry(value) for transport in made for value in transport.values(topics.TELEMETRY)]
+    assert sum(one.failed for one in told if isinstance(one, DropReport)) == 5
+    assert [line.count("events were lost") for line in caplog.messages] == [1]
+    assert reason in caplog.text
 
 
 def test_a_closed_mirror_can_be_used_again() -> None:
@@ -304,3 +337,44 @@ def test_inferences_count_against_the_memory_bound_before_an_event_is_made_of_th
                 call.chunk("y" * 5_000)
         assert mirror.stats().dropped >= 80
         blocked[0].open.set() if blocked else None
+
+
+def test_ids_and_attributes_may_be_numbers_and_arrive_as_texts() -> None:
+    made, make = memory()
+    with mirroring(make) as mirror:
+        with context(user=42, attributes={"tenant": 7, "beta": True}):  # type: ignore[dict-item, arg-type]  # as applications have them
+            mirror.inference("m", conversation_id=3).end()
+        call = mirror.inference("m")
+        call.error(503, "overloaded")  # type: ignore[arg-type]  # as clients of HTTP have it
+        call.end()
+        mirror.feedback("e", who=42)  # type: ignore[arg-type]  # as applications have it
+    first, second = (decode_inference(line) for record in made[0].records for _, line in split_record(record))
+    assert (first.user, first.conversation_id, first.attributes) == ("42", "3", {"tenant": "7", "beta": "True"})
+    assert (second.error_type, second.error_message) == ("503", "overloaded")
+    (rating,) = (decode_feedback(value) for value in made[0].values(topics.FEEDBACK))
+    assert rating.who == "42"
+    assert (mirror.stats().delivered, mirror.stats().failed) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        ({"user": ["a", "b"]}, "$.user"),
+        ({"status": "failed"}, "$.status"),
+        ({"attributes": {"a": None}}, "$.attributes[...]"),
+        ({"time_to_first_token": "0.5"}, "$.time_to_first_token"),
+        ({"embedding": [0.5, float("nan")]}, "$.embedding[...]"),
+    ],
+)
+def test_what_the_platform_would_refuse_is_no_delivered_event(
+    fields: dict[str, Any], where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    made, make = memory()
+    with mirroring(make) as mirror:
+        mirror.inference("m", **fields).end()
+        mirror.inference("n").end()
+    (line,) = made[0].records
+    assert decode_inference(line).request_model == "n"
+    assert (mirror.stats().delivered, mirror.stats().failed) == (1, 1)
+    assert "not an event: " in caplog.text
+    assert where in caplog.text

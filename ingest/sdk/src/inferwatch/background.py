@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import threading
-from typing import Final
 
 from inferwatch import process
 from inferwatch.buffer import EventBuffer, Mirrored
 from inferwatch.clock import Clock
 from inferwatch.delivery import Delivery, TransportFactory
 from inferwatch.settings import MirrorSettings
-
-log: Final = logging.getLogger("inferwatch")
 
 
 class Background:
@@ -45,7 +40,11 @@ class Background:
             if self._thread is None:
                 self._start()
         except Exception:
-            warn("An event could not be mirrored", exc_info=True)
+            self.warn("An event could not be mirrored", exc_info=True)
+
+    def warn(self, message: str, *values: object, exc_info: bool = False) -> None:
+        """Log a warning, each message once in `report_interval`."""
+        self.delivery.notices.warn(message, message, *values, exc_info=exc_info)
 
     def close(self) -> None:
         """Deliver what is held, for about `flush_timeout` seconds."""
@@ -85,12 +84,6 @@ class Background:
                 thread.start()
             except RuntimeError as error:
                 self._thread = None
-                warn("Mirroring could not start: %s", error)
+                self.warn("Mirroring could not start: %s", error)
             else:
                 process.started(self)
-
-
-def warn(message: str, *values: object, exc_info: bool = False) -> None:
-    """Log a warning; a log handler of the application's may fail, and that is not to reach the caller either."""
-    with contextlib.suppress(Exception):
-        log.warning(message, *values, exc_info=exc_info)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
 from inferwatch.events import FeedbackEvent, InferenceEvent, Message
@@ -27,13 +29,24 @@ Mirrored: TypeAlias = InferenceEvent | FeedbackEvent | Pending
 """What an application mirrors."""
 
 _FIXED_BYTES: Final = 512
-_UNKNOWN_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Unmeasured:
+    """Stands for an event that holds what cannot be measured: it is counted, and fails where an event is to be made."""
+
+    error: Exception
+    size: int = 0
+
+    def event(self) -> InferenceEvent:
+        """Raise what measuring raised."""
+        raise self.error
 
 
 def text_size(event: Mirrored) -> int:
     """Return roughly how many bytes an event holds; counts what grows: text, and what applications put beside it."""
     if isinstance(event, FeedbackEvent):
-        return _FIXED_BYTES + len(event.comment or "")
+        return _FIXED_BYTES + sum(map(size_of, (event.comment, event.label, event.who)))
     if not isinstance(event, InferenceEvent):
         return _FIXED_BYTES + event.size
     size = _FIXED_BYTES
@@ -51,15 +64,17 @@ def text_size(event: Mirrored) -> int:
 
 def size_of(value: Any) -> int:
     """Return roughly how many bytes something holds that an application put into an event."""
-    if isinstance(value, str | bytes):
+    if isinstance(value, str | bytes | bytearray):
         return len(value)
+    if isinstance(value, memoryview):
+        return value.nbytes
     if isinstance(value, dict):
         return sum([64 + size_of(key) + size_of(item) for key, item in value.items()])
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | set | frozenset):
         return sum([16 + size_of(item) for item in value])
     if isinstance(value, Message):
         return _message_size(value)
-    return _UNKNOWN_BYTES + (value.size if isinstance(value, TensorSample) else 0)
+    return value.size if isinstance(value, TensorSample) else sys.getsizeof(value)
 
 
 def _message_size(message: Message) -> int:
@@ -75,6 +90,7 @@ class EventBuffer:
     """A queue of events between threads that never blocks the one that puts.
 
     Holds at most `max_events` events of at most `max_bytes` of text. Beyond either the oldest are dropped and counted.
+    `held_bytes` is roughly how many are held, `recorded` and `dropped` count events.
     Nobody is woken by an event: that costs the caller's thread more than all the rest. Whoever takes looks regularly.
     """
 
@@ -82,7 +98,7 @@ class EventBuffer:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._events: deque[tuple[Mirrored, int]] = deque()
-        self._bytes = 0
+        self.held_bytes = 0
         # Re-entrant: the garbage collector may run anywhere in here, and where it ends an abandoned generator that was
         # timing an inference, the same thread comes back to `put`.
         self._lock = threading.RLock()
@@ -91,14 +107,18 @@ class EventBuffer:
 
     def put(self, event: Mirrored) -> None:
         """Add an event; drop from the other end whatever no longer fits."""
-        size = text_size(event)
+        try:
+            size = text_size(event)
+        except Exception as error:
+            # Without its traceback, which holds on to the event.
+            event, size = _Unmeasured(error.with_traceback(None)), _FIXED_BYTES
         with self._lock:
             self._events.append((event, size))
-            self._bytes += size
+            self.held_bytes += size
             self.recorded += 1
-            while len(self._events) > self._max_events or (self._bytes > self._max_bytes and len(self._events) > 1):
+            while len(self._events) > self._max_events or (self.held_bytes > self._max_bytes and len(self._events) > 1):
                 _, gone = self._events.popleft()
-                self._bytes -= gone
+                self.held_bytes -= gone
                 self.dropped += 1
 
     def take(self, most: int) -> list[Mirrored]:
@@ -107,7 +127,7 @@ class EventBuffer:
         with self._lock:
             while len(taken) < most and self._events:
                 event, size = self._events.popleft()
-                self._bytes -= size
+                self.held_bytes -= size
                 taken.append(event)
         return taken
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -12,12 +13,14 @@ from typing import Final
 from inferwatch import topics
 from inferwatch.buffer import EventBuffer, Mirrored
 from inferwatch.clock import Clock
+from inferwatch.errors import EventError
 from inferwatch.events import FeedbackEvent, InferenceEvent
 from inferwatch.losses import Losses
+from inferwatch.notices import Notices
 from inferwatch.prepare import prepare
 from inferwatch.settings import MirrorSettings
 from inferwatch.transport import Record, Report, Transport
-from inferwatch.wire import encode_event, join_record
+from inferwatch.wire import check_line, encode_event, join_record
 
 log: Final = logging.getLogger("inferwatch")
 
@@ -25,13 +28,18 @@ TransportFactory = Callable[[MirrorSettings, Report], Transport]
 
 _PAUSE_AFTER_FAILURE: Final = 10.0
 _SHORTEST_LINGER: Final = 0.005
+_LOOKS_AFTER: Final = 0.05
+_SHARE_FOR_THE_LAST_REPORT: Final = 0.1
+"""Of the time for ending: what is lost until then is told in it."""
+_PLACE: Final = re.compile(r"\[\d+\]")
+"""In a list: reasons are counted apart, and of one for each place there would be no end."""
 
 
 class Delivery:
     """Delivers what a buffer holds; `delivered` and `failed` count events.
 
     `run` is the thread's body. After an error of its own it begins again, with a new transport. `complete` says whether
-    it ended after it had taken all that waited when it was told to.
+    it ended after it had taken all that waited when it was told to. `notices` logs what goes wrong.
     """
 
     def __init__(
@@ -40,11 +48,10 @@ class Delivery:
         self._settings = settings
         self._buffer = buffer
         self._new_transport = new_transport
-        self._clock = clock
         self._losses = Losses(settings, clock)
         self._one_at_a_time = threading.Lock()
         self._ends_at: float | None = None
-        self._silent_until: dict[str, float] = {}
+        self.notices = Notices(clock, settings.report_interval)
         self.delivered = 0
         self.failed = 0
         self.complete = False
@@ -67,7 +74,7 @@ class Delivery:
         self._ends_at = None
         transport = self._new_transport(self._settings, self._report)
         try:
-            while not closing.wait(self._pause()):
+            while not self._pause(closing):
                 self._send_waiting(transport, closing)
                 self._tell_losses(transport, closing)
                 transport.poll(0)
@@ -75,12 +82,32 @@ class Delivery:
             self._tell_losses(transport, closing)
             self.complete = True
         finally:
-            transport.close(self._time_left())
+            transport.close(self._time_left() - _SHARE_FOR_THE_LAST_REPORT * self._settings.flush_timeout)
+        self._tell_what_the_end_lost(closing)
 
-    def _pause(self) -> float:
-        """Return how long to wait for more events: not where a full record waits already."""
-        full = len(self._buffer) >= self._settings.events_per_record
-        return 0.0 if full else max(self._settings.linger, _SHORTEST_LINGER)
+    def _tell_what_the_end_lost(self, closing: threading.Event) -> None:
+        """Tell what only the end of the transport showed, through another one."""
+        self._losses.dropped(self._buffer.dropped)
+        record = self._losses.due(at_the_end=True)
+        if record is None:
+            return
+        last = self._new_transport(self._settings, self._report)
+        try:
+            self._send(record, last, closing)
+        finally:
+            last.close(self._time_left())
+
+    def _pause(self, closing: threading.Event) -> bool:
+        """Wait for more events, until `linger` is over or a record's worth waits; returns whether to end."""
+        until = time.monotonic() + max(self._settings.linger, _SHORTEST_LINGER)
+        while not self._is_record_waiting() and (left := until - time.monotonic()) > 0:
+            if closing.wait(min(left, _LOOKS_AFTER)):
+                break
+        return closing.is_set()
+
+    def _is_record_waiting(self) -> bool:
+        settings = self._settings
+        return len(self._buffer) >= settings.events_per_record or self._buffer.held_bytes >= settings.record_bytes
 
     def _send_waiting(self, transport: Transport, closing: threading.Event) -> None:
         """Send what waits now. What comes meanwhile, however much, is for the next round: losses have to be told."""
@@ -125,11 +152,16 @@ class Delivery:
     def _line(self, event: Mirrored) -> bytes | None:
         try:
             made = event if isinstance(event, InferenceEvent | FeedbackEvent) else event.event()
-            return encode_event(prepare(made, self._settings))
+            line = encode_event(prepare(made, self._settings))
+            check_line(line, made)
+        except EventError as error:
+            self._lost(1, f"not an event: {_PLACE.sub('[...]', error.reason)}")
         except Exception as error:
             # An application may put anything into a field: its neighbours in the record must not pay for it.
             self._lost(1, f"not JSON: {type(error).__name__}")
-            return None
+        else:
+            return line
+        return None
 
     def _send(self, record: Record, transport: Transport, closing: threading.Event) -> None:
         """Hand a record over; while the transport is full, events wait in the buffer, which drops its oldest."""
@@ -154,11 +186,8 @@ class Delivery:
     def _lost(self, events: int, reason: str) -> None:
         self.failed += events
         self._losses.failed(events, reason)
-        now = self._clock.elapsed()
-        if now >= self._silent_until.get(reason, now):
-            self._silent_until[reason] = now + self._settings.report_interval
-            with contextlib.suppress(Exception):
-                log.warning("%d mirrored events were lost: %s; more are counted, and told later", events, reason)
+        told = "%d mirrored events were lost: %s; more are counted, and told later"
+        self.notices.warn(reason, told, events, reason)
 
 
 def _inferences(lines: list[bytes]) -> Record:

@@ -51,7 +51,8 @@ def _text(text: str | None, mask: Mask) -> str | None:
         return text
     try:
         masked = mask(text)
-    except Exception:
+    except BaseException:
+        # Whatever a hook raises, also `SystemExit` or what extensions derive from nothing less.
         return WITHHELD
     return masked if isinstance(masked, str) else WITHHELD
 

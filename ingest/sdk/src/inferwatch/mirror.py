@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from inferwatch.background import Background, warn
+from inferwatch.background import Background
 from inferwatch.clock import Clock, SystemClock
 from inferwatch.context import current_fields
 from inferwatch.delivery import TransportFactory
@@ -102,7 +102,7 @@ class Mirror:
         """
         feedback_id = new_event_id()
         if event_id is None and response_id is None:
-            warn("Feedback is not mirrored: it names neither an event_id nor a response_id")
+            self._background.warn("Feedback is not mirrored: it names neither an event_id nor a response_id")
             return feedback_id
         self._background.put(
             FeedbackEvent(

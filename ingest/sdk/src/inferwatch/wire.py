@@ -33,6 +33,14 @@ def encode_event(event: InferenceEvent | FeedbackEvent | TelemetryEvent) -> byte
         return _encoder.encode(json.loads(text.encode("utf-8", "replace")))
 
 
+def check_line(line: bytes, event: InferenceEvent | FeedbackEvent) -> None:
+    """Raise `EventError` where an encoded event is none that can be decoded: fields may have held any type."""
+    if isinstance(event, FeedbackEvent):
+        decode_feedback(line)
+    else:
+        decode_inference(line)
+
+
 def join_record(lines: Iterable[bytes]) -> bytes:
     """Return encoded events as the value of one Kafka record."""
     return b"\n".join(lines)

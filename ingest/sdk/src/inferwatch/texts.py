@@ -1,0 +1,37 @@
+"""Ids, names and attributes are texts, also where an application has numbers for them."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from inferwatch.events import FeedbackEvent, InferenceEvent
+
+E = TypeVar("E", InferenceEvent, FeedbackEvent)
+
+
+def _texts_of(kind: type[InferenceEvent | FeedbackEvent]) -> tuple[str, ...]:
+    return tuple(field.name for field in msgspec.structs.fields(kind) if field.type in (str, str | None))
+
+
+_OF_INFERENCES: Final = _texts_of(InferenceEvent)
+_OF_FEEDBACK: Final = _texts_of(FeedbackEvent)
+
+
+def with_texts(event: E) -> E:
+    """Return an event with texts in place of numbers wherever it has texts; the same object where there are none.
+
+    Whatever else is no text is left, and shows when the event is encoded.
+    """
+    changed: dict[str, Any] = {}
+    for name in _OF_FEEDBACK if isinstance(event, FeedbackEvent) else _OF_INFERENCES:
+        if isinstance(value := getattr(event, name), int | float):
+            changed[name] = str(value)
+    if isinstance(event, InferenceEvent):
+        attributes = event.attributes
+        if attributes and any(isinstance(value, int | float) for value in attributes.values()):
+            changed["attributes"] = {
+                name: str(value) if isinstance(value, int | float) else value for name, value in attributes.items()
+            }
+    return msgspec.structs.replace(event, **changed) if changed else event
