@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from inferwatch import topics
-from processors.errors import DeliveryFailed
+from processors.errors import TopicsNotReady
 from processors.settings import KafkaSettings
 
 _HOUR: Final = 3_600_000
@@ -34,16 +34,15 @@ def ensure_topics(settings: KafkaSettings, seconds: float = 15.0) -> tuple[str, 
     """Create the topics that are missing; return their names. The embedded broker creates topics by itself.
 
     Raises:
-        DeliveryFailed: no broker answers, or it refuses to create a topic.
+        TopicsNotReady: no broker answers, or it refuses to create a topic.
     """
     if settings.embedded:
         return ()
-    client = AdminClient({**settings.security, "bootstrap.servers": settings.bootstrap_servers})
+    client = _client(settings)
     try:
         existing = client.list_topics(timeout=seconds).topics
     except KafkaException as error:
-        reason = f"no broker answers at {settings.bootstrap_servers} ({error.args[0].name()})"
-        raise DeliveryFailed("any topic", reason) from error
+        raise TopicsNotReady(settings.bootstrap_servers, f"no broker answers ({error.args[0].name()})") from error
     missing = [name for name in topics.ALL if name not in existing]
     if not missing:
         return ()
@@ -54,7 +53,8 @@ def ensure_topics(settings: KafkaSettings, seconds: float = 15.0) -> tuple[str, 
         except KafkaException as error:
             # Another worker that starts at the same time may have been first.
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise DeliveryFailed(name, error.args[0].str()) from error
+                reason = f"topic {name} was not created: {error.args[0].str()}"
+                raise TopicsNotReady(settings.bootstrap_servers, reason) from error
     return tuple(missing)
 
 
@@ -65,22 +65,26 @@ def topic_ids(settings: KafkaSettings, seconds: float = 15.0) -> dict[str, str]:
     there the address, which is another at each start, stands for them.
 
     Raises:
-        DeliveryFailed: no broker answers, or a topic is not there.
+        TopicsNotReady: no broker answers, or a topic is not there.
     """
     if settings.embedded:
         return dict.fromkeys(topics.ALL, settings.bootstrap_servers)
-    client = AdminClient({**settings.security, "bootstrap.servers": settings.bootstrap_servers})
-    described = client.describe_topics(TopicCollection(list(topics.ALL)), request_timeout=seconds)
+    described = _client(settings).describe_topics(TopicCollection(list(topics.ALL)), request_timeout=seconds)
     ids = {}
     for name, outcome in described.items():
         try:
             ids[name] = str(outcome.result(timeout=seconds).topic_id)
         except KafkaException as error:
-            raise DeliveryFailed(name, error.args[0].str()) from error
+            raise TopicsNotReady(settings.bootstrap_servers, f"topic {name}: {error.args[0].str()}") from error
         except TimeoutError as error:
-            reason = f"no broker answers at {settings.bootstrap_servers} within {seconds:g} seconds"
-            raise DeliveryFailed(name, reason) from error
+            reason = f"no broker answers within {seconds:g} seconds"
+            raise TopicsNotReady(settings.bootstrap_servers, reason) from error
     return ids
+
+
+def _client(settings: KafkaSettings) -> AdminClient:
+    # What librdkafka would log, several lines a second, the errors here say once.
+    return AdminClient({**settings.security, "bootstrap.servers": settings.bootstrap_servers, "log_level": 0})
 
 
 def _spec(name: str, settings: KafkaSettings) -> NewTopic:

@@ -5,6 +5,7 @@ ProcessorError
 ├── InvalidRule          an alert rule that cannot be evaluated
 ├── InvalidPriceBook     a price book that cannot be read
 ├── DeliveryFailed       Kafka did not acknowledge in time
+├── TopicsNotReady       no broker answers, or it does not have or make the topics
 ├── TopicUnreadable      a topic, or what is known of it, cannot be read
 ├── DeadLetterError      see `processors.dead_letters.errors`
 ├── DatasetNotWritten    the folder of datasets is full, or not ours to write
@@ -58,6 +59,15 @@ class DeliveryFailed(ProcessorError):
     def __init__(self, topic: str, reason: str) -> None:
         super().__init__(f"Kafka did not take a record for {topic}: {reason}")
         self.topic = topic
+        self.reason = reason
+
+
+class TopicsNotReady(ProcessorError):
+    """The topics at `servers` cannot be used, for `reason`."""
+
+    def __init__(self, servers: str, reason: str) -> None:
+        super().__init__(f"Kafka at {servers}: {reason}. Is it up, and is INFERWATCH_KAFKA_BOOTSTRAP_SERVERS right?")
+        self.servers = servers
         self.reason = reason
 
 

@@ -107,7 +107,7 @@ def translated_errors(url: str) -> Iterator[None]:
         yield
     except Error as error:
         if error.code is None and isinstance(error, OperationalError):
-            raise StoreUnavailable(url, _first_line(error)) from error
+            raise StoreUnavailable(url, _cause(error)) from error
         if error.code in TRANSIENT_CODES:
             raise StoreUnavailable(url, _first_line(error)) from error
         raise StoreRefused(error.code, _first_line(error)) from error
@@ -119,6 +119,16 @@ def translated_errors(url: str) -> Iterator[None]:
 
 def _compressed(settings: StoreSettings, host: str) -> bool:
     return not is_loopback(host) if settings.compress is None else settings.compress
+
+
+def _cause(error: BaseException) -> str:
+    """Return what the system said, of which drivers make paragraphs."""
+    deepest: BaseException | None = error
+    while deepest is not None:
+        if isinstance(deepest, OSError) and deepest.strerror:
+            return deepest.strerror
+        deepest = deepest.__cause__ or deepest.__context__
+    return _first_line(error)
 
 
 def _first_line(error: BaseException) -> str:

@@ -49,7 +49,8 @@ def doctor(as_json: bool) -> None:
         click.echo(json.dumps({"findings": [dataclasses.asdict(finding) for finding in findings]}))
     else:
         for finding in findings:
-            click.echo(f"{'ok  ' if finding.ok else 'BAD '} {finding.name}: {finding.says}")
+            verdict = "ok  " if finding.ok else "BAD " if finding.needed else "note"
+            click.echo(f"{verdict} {finding.name}: {finding.says}")
     sys.exit(0 if all(finding.ok or not finding.needed for finding in findings) else 1)
 
 

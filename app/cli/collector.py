@@ -5,21 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from app import settings
+from app.cli.listening import until_stopped
 from app.environment import Environment
 from app.errors import SettingsError
+
+if TYPE_CHECKING:
+    from processors.settings import KafkaSettings
 
 log: Final = logging.getLogger("inferwatch.collector")
 
 _DAY_SECONDS: Final = 86_400
+_TOPICS_SECONDS: Final = 3.0
+_TOPICS_PAUSE: Final = 15.0
 
 
 @click.command()
@@ -28,24 +33,48 @@ def collector() -> None:
 
     INFERWATCH_COLLECTOR_PORT and INFERWATCH_COLLECTOR_GRPC_PORT are its ports, INFERWATCH_API_KEYS its keys.
     """
-    from ingest.collector.collector import run
-    from processors.admin import ensure_topics
-    from processors.errors import DeliveryFailed
+    from ingest.collector.collector import Ports, run
 
     loaded = settings.load(os.environ)
-    try:
-        ensure_topics(loaded.kafka)
-    except DeliveryFailed as error:
+    collecting = loaded.collector
+
+    def started(ports: Ports) -> None:
+        log.info(
+            "Listening on %s: HTTP %d, gRPC %d; Kafka at %s",
+            *(collecting.host, ports.http, ports.grpc, collecting.bootstrap_servers),
+        )
+
+    async def serve(stop: asyncio.Event) -> None:
+        if await _topics_made(loaded.kafka):
+            await run(collecting, stop, started=started)
+            return
         # It starts all the same, and answers 503 until a broker is there.
+        making = asyncio.create_task(_until_topics_are_made(loaded.kafka))
+        try:
+            await run(collecting, stop, started=started)
+        finally:
+            making.cancel()
+
+    ports = {"http_port": "INFERWATCH_COLLECTOR_PORT", "grpc_port": "INFERWATCH_COLLECTOR_GRPC_PORT"}
+    asyncio.run(until_stopped("the collector", serve, ports))
+
+
+async def _topics_made(kafka: KafkaSettings) -> bool:
+    """Make the topics that are missing; return whether they are there now."""
+    from processors.admin import ensure_topics
+    from processors.errors import TopicsNotReady
+
+    try:
+        await asyncio.to_thread(ensure_topics, kafka, _TOPICS_SECONDS)
+    except TopicsNotReady as error:
         log.warning("%s", error)
+        return False
+    return True
 
-    async def until_stopped() -> None:
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await run(loaded.collector, stop)
 
-    asyncio.run(until_stopped())
+async def _until_topics_are_made(kafka: KafkaSettings) -> None:
+    while not await _topics_made(kafka):
+        await asyncio.sleep(_TOPICS_PAUSE)
 
 
 @click.group("api-keys")

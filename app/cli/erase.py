@@ -13,6 +13,7 @@ import click
 
 from app import settings
 from app.cli.actor import who
+from app.cli.secret import say_if_secret_is_default
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -56,7 +57,11 @@ def erase(
     from processors.erasure.report import as_text
 
     (kind, identity) = chosen[0]
-    erasure = Erasure(erase_settings(settings.load(os.environ), wait_seconds), kind, identity, mentions=mentions)
+    where = erase_settings(settings.load(os.environ), wait_seconds)
+    if kind == "user":
+        # Rows are found by the hash; with another secret than the workers' it is another one.
+        say_if_secret_is_default(where.user_hash_secret)
+    erasure = Erasure(where, kind, identity, mentions=mentions)
     if not (yes or dry_run):
         click.confirm(f"Erase everything of this {kind}? It cannot be undone", abort=True)
     report = erasure.run(f"cli:{who()}", lambda line: click.echo(line, err=True), dry_run=dry_run)

@@ -44,6 +44,9 @@ def cli() -> None:
     if level not in logging.getLevelNamesMapping():
         raise click.UsageError(f"INFERWATCH_LOG_LEVEL is {level!r}; expected DEBUG, INFO, WARNING or ERROR")
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    # What they warn of, our own errors say.
+    for driver in ("urllib3", "clickhouse_connect"):
+        logging.getLogger(driver).setLevel(max(logging.ERROR, logging.getLevelNamesMapping()[level]))
 
 
 for module in (services, collector, scraper, local, checks, verify, dead_letters, money, erase, replay, bench):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-import signal
 from typing import Final
 
 import click
 
 from app import settings
+from app.cli.listening import until_stopped
+
+log: Final = logging.getLogger("inferwatch.scraper")
 
 
 @click.command()
@@ -21,13 +24,16 @@ def scraper() -> None:
     """
     from ingest.scraper.scraper import run
 
-    async def until_stopped() -> None:
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await run(settings.load(os.environ).scraper, stop)
+    loaded = settings.load(os.environ).scraper
 
-    asyncio.run(until_stopped())
+    def started(port: int) -> None:
+        watched = ", ".join(server.metrics for server in loaded.servers)
+        log.info("Watching %s; metrics on %s:%d, Kafka at %s", watched, loaded.host, port, loaded.bootstrap_servers)
+
+    async def serve(stop: asyncio.Event) -> None:
+        await run(loaded, stop, started=started)
+
+    asyncio.run(until_stopped("the scraper", serve, {"admin_port": "INFERWATCH_SCRAPER_PORT"}))
 
 
 COMMANDS: Final = (scraper,)

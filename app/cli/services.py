@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-import signal
 from contextlib import suppress
 from typing import Final, cast
 
 import click
 
 from app import settings
+from app.cli.listening import until_stopped
+from app.cli.secret import say_if_secret_is_default
 from app.environment import Environment
 from app.errors import PortTaken
 from app.settings import Settings
+
+log: Final = logging.getLogger("inferwatch")
 
 
 def _load() -> Settings:
@@ -26,9 +30,13 @@ def store() -> None:
 
     INFERWATCH_STORE_PATH is its folder, INFERWATCH_STORE_PORT its port.
     """
+    from storage.embedded.errors import PortInUse
     from storage.embedded.server import serve
 
-    serve(_load().embedded_store)
+    try:
+        serve(_load().embedded_store)
+    except PortInUse as error:
+        raise PortTaken("the store", error.host, error.port, "INFERWATCH_STORE_PORT") from error
 
 
 @click.command()
@@ -37,12 +45,14 @@ def broker(embedded: bool) -> None:
     """Run a Kafka broker on this machine: Apache Kafka on Java 17 or, with --embedded, one in memory."""
     from app.local import kafka
     from app.local.mock_broker import MockBrokerSettings, serve
+    from app.local.ports import require_free
     from app.local.stack import embedded_broker_file
 
     loaded = _load()
     if embedded:
         serve(MockBrokerSettings(embedded_broker_file(loaded.data_dir)))
         return
+    require_free("the broker", loaded.broker.host, loaded.broker.port, "INFERWATCH_BROKER_PORT")
     kafka.fetch(loaded.broker.cache_dir, lambda line: click.echo(line, err=True))
     launch = kafka.prepare(loaded.broker)
     os.execvpe(launch.argv[0], launch.argv, {**os.environ, **launch.env})  # noqa: S606 - java is found on PATH
@@ -51,9 +61,14 @@ def broker(embedded: bool) -> None:
 @click.command()
 def triton() -> None:
     """Run Triton on the CPU of this machine with SmolLM2 and MiniLM."""
+    from serving import errors
     from serving.launch import prepare
 
-    launch = prepare(_load().triton)
+    try:
+        launch = prepare(_load().triton)
+    except errors.PortTaken as error:
+        variable = f"INFERWATCH_TRITON_{error.purpose.upper()}_PORT"
+        raise PortTaken("Triton", error.host, error.port, variable) from error
     os.execve(launch.argv[0], launch.argv, launch.env)  # noqa: S606 - a path that `prepare` found
 
 
@@ -75,7 +90,7 @@ def worker(role: str) -> None:
 
     loaded = _load()
     processors = loaded.processors
-    _say_if_secret_is_default(processors.enrich.user_hash_secret)
+    say_if_secret_is_default(processors.enrich.user_hash_secret)
     check(cast(Role, role), processors)
     bring_up_to_date(processors.store, loaded.retention)
     ensure_topics(processors.kafka)
@@ -87,15 +102,22 @@ def sidecar() -> None:
     """Run the reverse proxy in front of Triton that mirrors inferences to Kafka."""
     import uvloop
 
-    from ingest.sidecar.sidecar import run
+    from ingest.sidecar.sidecar import Ports, run
 
-    async def until_stopped() -> None:
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await run(_load().sidecar, stop)
+    loaded = _load().sidecar
 
-    uvloop.run(until_stopped())
+    def started(ports: Ports) -> None:
+        log.info(
+            "Listening on %s: HTTP %d for %s, gRPC %d for %s, metrics %d; mirroring to Kafka at %s",
+            *(loaded.host, ports.http, loaded.upstream_http, ports.grpc, loaded.upstream_grpc, ports.admin),
+            loaded.mirror.bootstrap_servers,
+        )
+
+    async def serve(stop: asyncio.Event) -> None:
+        await run(loaded, stop, started=started)
+
+    variables = {f"{name}_port": f"INFERWATCH_SIDECAR_{name.upper()}_PORT" for name in ("http", "grpc", "admin")}
+    uvloop.run(until_stopped("the sidecar", serve, variables))
 
 
 @click.command()
@@ -125,17 +147,6 @@ def slack_receiver() -> None:
         serve("127.0.0.1", port)
     except OSError as error:
         raise PortTaken("the Slack receiver", "127.0.0.1", port, "INFERWATCH_SLACK_PORT") from error
-
-
-def _say_if_secret_is_default(secret: str) -> None:
-    from processors.settings import EnrichSettings
-
-    if secret == EnrichSettings().user_hash_secret:
-        click.echo(
-            "INFERWATCH_USER_HASH_SECRET is not set: user ids are hashed with a secret that everyone knows. "
-            "Set it to any long random text before real users come.",
-            err=True,
-        )
 
 
 COMMANDS: Final = (store, broker, triton, worker, sidecar, dashboard, slack_receiver)

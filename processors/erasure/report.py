@@ -5,9 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from storage.erasure.report import Found, total
+
+_NO_ROWS: Final = (
+    "No inference of the subject has a row, though it is named elsewhere. Of a user that is so where this command has "
+    "another INFERWATCH_USER_HASH_SECRET than the workers: then rows stay, and nothing here can know."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +51,12 @@ class ErasureReport:
 
 def as_text(report: ErasureReport) -> str:
     """Return the report for people."""
-    lines = [f"Subject {report.erasure_id}, {_many(report.events, 'inference')}", "", "Found:"]
+    lines = [f"Subject {report.erasure_id}, {many(report.events, 'inference')}", "", "Found:"]
     lines += _lines(report.before, only_hits=True) or ["  nothing"]
     if report.dry_run:
         return "\n".join([*lines, "", "Nothing was changed: this was a dry run."])
+    if report.events == 0 and report.before and total(report.before):
+        lines += ["", _NO_ROWS]
     lines += ["", "Searched afterwards:", *_lines(report.after, only_hits=False), ""]
     looked = ", ".join(f"{count:,} {unit}" for unit, count in _by_unit(report.after).items())
     if report.complete:
@@ -77,5 +84,6 @@ def _by_unit(places: Sequence[Found]) -> dict[str, int]:
     return counts
 
 
-def _many(count: int, what: str) -> str:
+def many(count: int, what: str) -> str:
+    """Return a count with what is counted, in the singular or the plural."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -27,7 +27,7 @@ from processors.enrich.mask import keyed_hash
 from processors.erasure.letters import remove_letters
 from processors.erasure.matcher import RecordMatcher
 from processors.erasure.progress import ends_of, wait_until_processed
-from processors.erasure.report import ErasureReport
+from processors.erasure.report import ErasureReport, many
 from processors.erasure.topic import Scan, remove_before, scan
 from processors.settings import KafkaSettings
 from storage.client import StoreSettings
@@ -129,7 +129,7 @@ class Erasure:
     def _look(self, store: StoreErasure, say: Callable[[str], None]) -> tuple[int, list[Found]]:
         fresh = store.open()
         events = store.note()
-        say(f"{events} inferences; looking everywhere")
+        say(f"{many(events, 'inference')}; looking everywhere")
         found = [*store.search(), *(one.as_found() for one in self._scan(store))]
         if fresh:
             store.forget()
@@ -140,7 +140,7 @@ class Erasure:
         self._wait(store)
         store.open()
         events = store.note()
-        say(f"{events} inferences; looking everywhere")
+        say(f"{many(events, 'inference')}; looking everywhere")
         scans = self._scan(store)
         before = [*store.search(), *(one.as_found() for one in scans)]
         for _ in range(_ROUNDS):

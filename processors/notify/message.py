@@ -22,7 +22,7 @@ def slack_message(change: AlertTransition, dashboard_url: str) -> dict[str, Any]
     title = f"{'Resolved: ' if resolved else ''}{change.rule} · {change.model}"
     return {
         "text": f"{'Resolved' if resolved else change.severity.capitalize()}: {_escaped(change.rule)} on"
-        f" {_escaped(change.model)} ({_escaped(change.environment)}): {_escaped(change.summary)}",
+        f" {_escaped(change.model)} ({_escaped(change.environment)}): {_escaped(_headline(change))}",
         "attachments": [
             {
                 "color": _RESOLVED_COLOUR if resolved else _COLOURS[change.severity],

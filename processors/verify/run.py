@@ -34,7 +34,7 @@ def verify(kafka: KafkaSettings, store: StoreSettings, options: VerifyOptions, c
     Memory is bounded by the number of ranges, see `processors.verify.count`, and of dead letters, 16 bytes each.
 
     Raises:
-        TopicUnreadable, DeliveryFailed: Kafka does not answer, or there is no such topic.
+        TopicUnreadable, TopicsNotReady: Kafka does not answer, or there is no such topic.
         StoreUnavailable, StoreRefused: the store does not answer, or has no such tables.
     """
     with opened_ledger(store) as ledger, TopicReader(kafka, topics.INFERENCES) as reader:

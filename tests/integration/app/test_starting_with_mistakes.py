@@ -70,6 +70,8 @@ def test_a_bad_setting_names_the_variable_and_the_form(
         ("dashboard", "INFERWATCH_DASHBOARD_PORT"),
         ("slack-receiver", "INFERWATCH_SLACK_PORT"),
         ("up", "INFERWATCH_SIDECAR_GRPC_PORT"),
+        ("broker", "INFERWATCH_BROKER_PORT"),
+        ("scraper", "INFERWATCH_SCRAPER_PORT"),
     ],
 )
 def test_a_port_that_is_taken_is_named(command: str, variable: str, taken: str, tmp_path: Path) -> None:
@@ -78,7 +80,23 @@ def test_a_port_that_is_taken_is_named(command: str, variable: str, taken: str, 
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("inferwatch: ")
     assert f"127.0.0.1:{taken}" in last
+    assert variable in last
     assert "Traceback" not in done.stderr
+
+
+def test_a_broker_that_is_away_is_said_in_one_line(store: StoreSettings, tmp_path: Path) -> None:
+    nowhere = f"127.0.0.1:{free_ports(1)[0]}"
+    done = start(
+        "worker",
+        "detect",
+        INFERWATCH_KAFKA_BOOTSTRAP_SERVERS=nowhere,
+        INFERWATCH_CLICKHOUSE_URL=store.url,
+        INFERWATCH_CLICKHOUSE_DATABASE=store.database,
+        INFERWATCH_DATA_DIR=str(tmp_path),
+    )
+    assert done.returncode == 2
+    assert f"Kafka at {nowhere}: no broker answers" in done.stderr.strip().splitlines()[-1]
+    assert "rdkafka" not in done.stderr
 
 
 def test_a_dashboard_refuses_tables_of_a_later_version(store: StoreSettings, tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def test_a_message_says_what_where_since_when_and_how_bad() -> None:
 
 def test_a_resolved_alert_says_how_long_it_was() -> None:
     payload = slack_message(transition(state="resolved"), PAGE)
+    assert "Back to normal after" in payload["text"]
     assert problems(payload) == []
     assert payload["text"].startswith("Resolved: errors on m")
     assert "Back to normal after 1 min 30 s" in repr(payload)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
@@ -44,3 +46,11 @@ def test_a_server_that_does_not_answer_is_unavailable(error: Exception) -> None:
     with pytest.raises(StoreUnavailable) as caught, translated_errors(URL):
         raise error
     assert caught.value.url == URL
+
+
+def test_a_driver_s_paragraph_is_cut_to_what_the_system_said() -> None:
+    paragraph = OperationalError("HTTPConnectionPool(host='h', port=1): Max retries exceeded with url: /")
+    paragraph.__cause__ = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+    with pytest.raises(StoreUnavailable) as caught, translated_errors(URL):
+        raise paragraph
+    assert caught.value.reason == "Connection refused"
