@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import queue
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final
 
-T = TypeVar("T")
+from ingest.replay.order import Bounds
+from ingest.replay.schedule import Due
 
-_ITEMS_AHEAD: Final = 500
+MOST_AHEAD: Final = Bounds(500, 16 << 20)
+"""What may wait to be taken; one that is larger than this waits alone."""
+
 _LOOK_AROUND_SECONDS: Final = 0.1
 
 
@@ -21,29 +23,32 @@ class _End:
     error: Exception | None = None
 
 
-class ReadAhead(Generic[T]):
-    """Takes items from an iterator in a thread and gives them out in an event loop.
+class ReadAhead:
+    """Takes what is due from an iterator in a thread and gives it out in an event loop.
 
     A thread that waits for input cannot be told to stop, so it is a daemon: the program ends without it.
     """
 
-    def __init__(self, items: Iterator[T]) -> None:
-        self._items = items
-        self._ready: queue.Queue[T | _End] = queue.Queue(_ITEMS_AHEAD)
-        self._closing = threading.Event()
+    def __init__(self, dues: Iterator[Due]) -> None:
+        self._dues = dues
+        self._ready: deque[Due | _End] = deque()
+        self._bytes = 0
+        self._closing = False
+        # Of all of these: something was put or taken, or it is to end.
+        self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._read, name="replay-reader", daemon=True)
         self._thread.start()
 
-    async def next(self, before_waiting: Callable[[], Awaitable[None]]) -> T | None:
-        """Return the next item, None after the last. Raises what the iterator raised, in its place.
+    async def next(self, before_waiting: Callable[[], Awaitable[None]]) -> Due | None:
+        """Return what is due next, None after the last. Raises what the iterator raised, in its place.
 
         Where none is ready, `before_waiting` is awaited first.
         """
-        try:
-            item = self._ready.get_nowait()
-        except queue.Empty:
+        item = self._take(0.0)
+        if item is None:
             await before_waiting()
-            item = await self._wait()
+        while item is None:
+            item = await asyncio.to_thread(self._take, _LOOK_AROUND_SECONDS)
         if isinstance(item, _End):
             if item.error is not None:
                 raise item.error
@@ -52,29 +57,46 @@ class ReadAhead(Generic[T]):
 
     def close(self) -> None:
         """Let the thread end, as soon as it does not wait for input."""
-        self._closing.set()
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
 
-    async def _wait(self) -> T | _End:
-        while True:
-            with contextlib.suppress(queue.Empty):
-                return await asyncio.to_thread(self._ready.get, True, _LOOK_AROUND_SECONDS)
+    def _take(self, patience: float) -> Due | _End | None:
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._ready, patience):
+                return None
+            item = self._ready.popleft()
+            self._bytes -= _size(item)
+            self._changed.notify_all()
+            return item
 
     def _read(self) -> None:
         end = _End()
         try:
-            for item in self._items:
-                if not self._put(item):
+            for due in self._dues:
+                if not self._put(due):
                     break
         except Exception as error:
             end = _End(error)
         finally:
-            if hasattr(self._items, "close"):
-                self._items.close()
+            if hasattr(self._dues, "close"):
+                self._dues.close()
         self._put(end)
 
-    def _put(self, item: T | _End) -> bool:
-        while not self._closing.is_set():
-            with contextlib.suppress(queue.Full):
-                self._ready.put(item, timeout=_LOOK_AROUND_SECONDS)
-                return True
-        return False
+    def _put(self, item: Due | _End) -> bool:
+        """Wait for room; return whether it was put, and nothing is to end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closing or self._has_room(_size(item)))
+            if self._closing:
+                return False
+            self._ready.append(item)
+            self._bytes += _size(item)
+            self._changed.notify_all()
+            return True
+
+    def _has_room(self, size: int) -> bool:
+        return not self._ready or (len(self._ready) < MOST_AHEAD.items and self._bytes + size <= MOST_AHEAD.size)
+
+
+def _size(item: Due | _End) -> int:
+    return item.arrival.size if isinstance(item, Due) else 0

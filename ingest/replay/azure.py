@@ -11,6 +11,7 @@ from typing import Final
 from ingest.replay.arrival import Arrival
 from ingest.replay.errors import BadLineError
 from ingest.replay.lines import Line
+from ingest.replay.moments import moment
 
 _COLUMNS: Final = ("timestamp", "contexttokens", "generatedtokens")
 
@@ -31,9 +32,9 @@ class AzureReader:
             return None
         if len(fields) <= max(self._places):
             raise BadLineError(line.number, f"{len(fields)} columns; expected {max(self._places) + 1} or more")
-        moment, asked, answered = (fields[place] for place in self._places)
+        at, asked, answered = (fields[place] for place in self._places)
         return Arrival(
-            at=_seconds(moment, line.number),
+            at=_seconds(at, line.number),
             line=line.number,
             size=len(line.data),
             place=line.place,
@@ -46,18 +47,19 @@ def header_places(fields: list[str]) -> tuple[int, int, int] | None:
     """Return where the three columns stand, None where these are not the names of columns."""
     names = [field.lower() for field in fields]
     try:
-        moment, asked, answered = (names.index(column) for column in _COLUMNS)
+        at, asked, answered = (names.index(column) for column in _COLUMNS)
     except ValueError:
         return None
-    return moment, asked, answered
+    return at, asked, answered
 
 
 def _seconds(text: str, line: int) -> float:
     try:
-        moment = dt.datetime.fromisoformat(text)
+        given = dt.datetime.fromisoformat(text)
     except ValueError as error:
         raise BadLineError(line, "TIMESTAMP is not a time such as 2023-11-16 18:17:03.9799600") from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
+    seconds = (given if given.tzinfo else given.replace(tzinfo=dt.UTC)).timestamp()
+    return moment(seconds, line, "TIMESTAMP is")
 
 
 def _count(text: str, column: str, line: int) -> int:

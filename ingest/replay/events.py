@@ -29,11 +29,14 @@ def duration(arrival: Arrival, settings: EventSettings) -> float:
     return settings.ttft + settings.tpot * max(0, (arrival.output_tokens or 0) - 1)
 
 
-def event_of(due: Due, started_at: float, settings: EventSettings) -> InferenceEvent:
-    """Return the event of an arrival that began at `started_at`, in Unix seconds, with an id of its own."""
+def event_of(due: Due, started_at: float, settings: EventSettings, most_characters: int) -> InferenceEvent:
+    """Return the event of an arrival that began at `started_at`, in Unix seconds, with an id of its own.
+
+    Text that is made for it and would be longer than `most_characters` is longer than that, and may lack the rest.
+    """
     if due.arrival.event is not None:
         return _recorded(due.arrival.event, started_at, settings.labels)
-    return _made(due, started_at, settings)
+    return _made(due, started_at, settings, most_characters)
 
 
 def _recorded(event: InferenceEvent, started_at: float, labels: Labels) -> InferenceEvent:
@@ -55,12 +58,15 @@ def _recorded(event: InferenceEvent, started_at: float, labels: Labels) -> Infer
     )
 
 
-def _made(due: Due, started_at: float, settings: EventSettings) -> InferenceEvent:
+def _made(due: Due, started_at: float, settings: EventSettings, most_characters: int) -> InferenceEvent:
     arrival, labels = due.arrival, settings.labels
     asked = answered = ""
     if settings.text:
-        asked = filler(arrival.input_tokens or 0, f"{settings.seed} {arrival.line}", arrival.blocks)
-        answered = filler(arrival.output_tokens or 0, f"{settings.seed} {arrival.line} answer")
+        # Each token is a character or more.
+        asked_tokens = min(arrival.input_tokens or 0, most_characters)
+        asked = filler(asked_tokens, f"{settings.seed} {arrival.line}", arrival.blocks)
+        answered_tokens = min(arrival.output_tokens or 0, most_characters)
+        answered = filler(answered_tokens, f"{settings.seed} {arrival.line} answer")
     return InferenceEvent(
         event_id=new_event_id(_milliseconds(started_at)),
         started_at=started_at,

@@ -6,7 +6,6 @@ the blocks of 512 tokens that the prompt is made of.
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Final
 
 import msgspec
@@ -14,6 +13,7 @@ import msgspec
 from ingest.replay.arrival import Arrival
 from ingest.replay.errors import BadLineError
 from ingest.replay.lines import Line
+from ingest.replay.moments import LATEST
 
 BLOCK_TOKENS: Final = 512
 
@@ -38,8 +38,9 @@ def read_mooncake(line: Line) -> Arrival:
         raise BadLineError(line.number, str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadLineError(line.number, "not JSON") from error
-    if not math.isfinite(row.timestamp):
-        raise BadLineError(line.number, "timestamp is not a number")
+    # Counted from the beginning of the trace, or from 1970.
+    if not 0 <= row.timestamp <= LATEST * 1000:
+        raise BadLineError(line.number, "timestamp is not between 0 and 2100, in milliseconds")
     return Arrival(
         at=row.timestamp / 1000,
         line=line.number,

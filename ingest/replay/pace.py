@@ -7,11 +7,10 @@ from collections.abc import Awaitable, Callable
 from inferwatch.clock import Clock
 from ingest.replay.ahead import ReadAhead
 from ingest.replay.errors import ReplayError
-from ingest.replay.schedule import Due
 from ingest.replay.target import Start, Target
 
 
-async def pace(dues: ReadAhead[Due], target: Target, clock: Clock, pause: Callable[[float], Awaitable[None]]) -> None:
+async def pace(dues: ReadAhead, target: Target, clock: Clock, pause: Callable[[float], Awaitable[None]]) -> None:
     """Send everything at its time, the first arrival being now. What is overdue is sent at once, in its order.
 
     Raises what reading raises, once all that was read before it is sent.

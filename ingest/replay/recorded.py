@@ -9,6 +9,7 @@ from inferwatch.wire import decode_inference
 from ingest.replay.arrival import Arrival
 from ingest.replay.errors import BadLineError
 from ingest.replay.lines import Line
+from ingest.replay.moments import moment
 
 
 def read_recorded(line: Line) -> Arrival:
@@ -17,12 +18,10 @@ def read_recorded(line: Line) -> Arrival:
         event = decode_inference(line.data)
     except EventError as error:
         raise BadLineError(line.number, error.reason) from error
-    if not math.isfinite(event.started_at):
-        raise BadLineError(line.number, "$.started_at: not a number")
     if not (math.isfinite(event.duration) and event.duration >= 0):
         raise BadLineError(line.number, "$.duration: negative or not a number")
     return Arrival(
-        at=event.started_at,
+        at=moment(event.started_at, line.number, "$.started_at:"),
         line=line.number,
         size=len(line.data),
         place=line.place,

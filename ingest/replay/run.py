@@ -59,6 +59,8 @@ async def replay(dues: Iterator[Due], target: Target, tally: Tally, clock: Clock
     """
     began = clock.elapsed()
     source = ReadAhead(dues)
+    # Until the last arrival is sent: also where the file cannot be read so far.
+    tally.interrupted = True
     try:
         tally.interrupted = not await _unless(stop, pace(source, target, clock, asyncio.sleep))
     finally:

@@ -12,6 +12,8 @@ from ingest.replay.window import Window
 Route = Literal["generate_stream", "generate", "chat"]
 
 DEFAULT_MODEL: Final = "smollm2"
+SLOWEST: Final = 1e-6
+"""A second of the trace takes twelve days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,8 @@ class ReplaySettings:
     late_after: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.speed is not None and not 0 < self.speed < float("inf"):
-            raise SettingError("speed", self.speed, "a number above 0")
+        if self.speed is not None and not SLOWEST <= self.speed < float("inf"):
+            raise SettingError("speed", self.speed, f"a number of at least {SLOWEST}")
         if self.window.end is not None and self.window.end <= self.window.begin:
             raise SettingError("window", (self.window.begin, self.window.end), "an end after the beginning")
 

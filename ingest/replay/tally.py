@@ -26,10 +26,11 @@ class Tally:
         latest: the largest of these.
         offset: how far the trace is sent, in its seconds; what was sent last may have arrived earlier.
         place: how far the file is sent, in bytes.
-        due: seconds from the first arrival at which the last was due; None where it was due at once.
-        seconds: the same at which it was sent.
+        due: seconds from the first arrival at which the last was due, of all that was sent; None where it was due at
+            once.
+        seconds: the same at which that one was sent.
         wall: seconds that the whole replay took, set at its end.
-        interrupted: whether the replay was stopped before its end.
+        interrupted: whether the replay ended before its trace: it was stopped, or the file could not be read on.
     """
 
     def __init__(self, late_after: float) -> None:
@@ -57,7 +58,9 @@ class Tally:
         self.sent += 1
         self.offset = max(self.offset, due.offset)
         self.place = max(self.place, due.arrival.place)
-        self.due, self.seconds = due.sends, after
+        # What is out of place in the file may have been due long before what was sent already.
+        if due.sends is None or self.due is None or due.sends >= self.due:
+            self.due, self.seconds = due.sends, after
         if due.sends is None:
             return
         lateness = max(0.0, after - due.sends)

@@ -51,8 +51,8 @@ class KafkaTarget:
         """Hold an event until its record is full, or until `flush`."""
         # As fast as possible, there is no time at which it began but the one that lets it end now.
         began = self._clock.now() - due.duration if due.begins is None else start.now + due.begins
-        event = event_of(due, began, self._settings)
-        line = encode_event(truncate(event, self._mirror.max_text_characters))
+        most = self._mirror.max_text_characters
+        line = encode_event(truncate(event_of(due, began, self._settings, most), most))
         if self._lines and self._bytes + len(line) > self._mirror.record_bytes:
             await self.flush()
         self._lines.append(line)

@@ -95,6 +95,8 @@ def test_azure_columns_are_found_by_name_and_times_may_have_an_offset() -> None:
     [
         (b"2023-11-16 18:17:03,1", "2 columns; expected 3 or more"),
         (b"yesterday,1,2", "TIMESTAMP is not a time"),
+        (b"1970-01-01 00:00:00,1,2", "TIMESTAMP is not between 2000 and 2100"),
+        (b"2100-01-01 00:00:01,1,2", "TIMESTAMP is not between 2000 and 2100"),
         (b"2023-11-16 18:17:03,-1,2", "ContextTokens is not a whole number"),
         (b"2023-11-16 18:17:03,1,2.5", "GeneratedTokens is not a whole number"),
         ("2023-11-16 18:17:03,1,²".encode(), "GeneratedTokens is not a whole number"),
@@ -116,6 +118,8 @@ def test_a_mooncake_trace_is_read() -> None:
     [
         (b'{"timestamp": 1}', "missing required field `input_length`"),
         (b'{"timestamp": 1, "input_length": -3, "output_length": 1}', "$.input_length"),
+        (b'{"timestamp": -1, "input_length": 3, "output_length": 1}', "timestamp is not between 0 and 2100"),
+        (b'{"timestamp": 1.7e308, "input_length": 3, "output_length": 1}', "timestamp is not between 0 and 2100"),
         (b'{"timestamp": "x", "input_length": 3, "output_length": 1}', "$.timestamp"),
         (b"{", "not JSON"),
         (b'{"timestamp": 1, "input_length": 3, "output_length": 1, "hash_ids": ["\xff"]}', "not JSON"),
@@ -135,6 +139,8 @@ def test_a_recording_arrives_when_it_started() -> None:
     ("data", "reason"),
     [
         (b'{"event_id": "x"}', "missing required field `started_at`"),
+        (EVENT.replace(b"1700000000.0", b"17.0"), "$.started_at: not between 2000 and 2100"),
+        (EVENT.replace(b"1700000000.0", b"1.7e12"), "$.started_at: not between 2000 and 2100"),
         (EVENT.replace(b'"duration":0.5', b'"duration":-1'), "$.duration: negative"),
         (b"[]", "Expected `object`"),
     ],

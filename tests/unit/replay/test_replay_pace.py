@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.replay.ahead import ReadAhead
+from ingest.replay.ahead import MOST_AHEAD, ReadAhead
+from ingest.replay.arrival import Arrival
 from ingest.replay.errors import BadLineError
 from ingest.replay.pace import pace
+from ingest.replay.report import report
 from ingest.replay.run import replay
 from ingest.replay.schedule import Due, when_they_arrive
 from ingest.replay.tally import Tally
 from ingest.replay.target import Start
-from tests.unit.replay.traces import Remembered, arrivals
+from tests.support.waiting import until
+from tests.unit.replay.traces import Remembered, arrival, arrivals
 from tests.unit.sdk.events import HandClock
 
 
@@ -65,6 +68,13 @@ def test_nothing_waits_where_it_is_as_fast_as_possible() -> None:
     assert len(target.sent) == 3
 
 
+async def given_out(ahead: ReadAhead) -> AsyncIterator[Due]:
+    async def nothing() -> None: ...
+
+    while (due := await ahead.next(nothing)) is not None:
+        yield due
+
+
 def test_what_is_held_is_sent_before_a_wait_and_at_the_end() -> None:
     assert paced([0.0, 1.0, 2.0], 1.0).flushed >= 3
 
@@ -101,3 +111,37 @@ def test_an_error_of_the_file_comes_after_what_was_read_before_it() -> None:
         asyncio.run(replay(broken(), target, tally, HandClock(), asyncio.Event()))
     assert (len(target.sent), target.closed) == (2, True)
     assert target.flushed_after == 2
+    assert not report(tally, "azure", "kafka", None).complete
+
+
+def test_a_replay_that_came_to_its_end_was_not_interrupted() -> None:
+    tally = Tally(0.1)
+    asyncio.run(replay(when_they_arrive(arrivals(0.0, 0.0), None), Remembered(), tally, HandClock(), asyncio.Event()))
+    assert not tally.interrupted
+
+
+def test_reading_ahead_holds_no_more_bytes_than_its_bound() -> None:
+    taken: list[Arrival] = []
+
+    def large() -> Iterator[Due]:
+        for line in range(1, 6):
+            taken.append(arrival(0.0, line, size=MOST_AHEAD.size * 2 // 5))
+            yield from when_they_arrive(taken[-1:], None)
+
+    async def run() -> list[int]:
+        ahead = ReadAhead(large())
+        # What does not fit is taken from the iterator, and waits to be put.
+        await until(lambda: len(taken) == 3, "three")
+        lines = [due.arrival.line async for due in given_out(ahead)]
+        return [len(taken), *lines]
+
+    assert asyncio.run(run()) == [5, 1, 2, 3, 4, 5]
+
+
+def test_one_that_is_larger_than_the_bound_passes_alone() -> None:
+    given = [arrival(0.0, line, size=MOST_AHEAD.size + 1) for line in (1, 2)]
+
+    async def run() -> list[int]:
+        return [due.arrival.line async for due in given_out(ReadAhead(when_they_arrive(given, None)))]
+
+    assert asyncio.run(run()) == [1, 2]

@@ -44,6 +44,11 @@ def test_speed_is_what_was_due_over_what_it_took() -> None:
     assert "5 of 10 asked for (50.0%)" in "\n".join(lines(told))
 
 
+def test_one_that_is_out_of_place_in_the_file_changes_no_speed() -> None:
+    tally = tallied([0.0, 50.0, 100.0, 5.0], 1.0, [0.0, 0.0, 0.0, 95.0])
+    assert report(tally, "azure", "kafka", 1.0).achieved_share == 1.0
+
+
 def test_as_fast_as_possible_nothing_is_late_and_speed_is_that_of_the_trace() -> None:
     told = report(tallied([0.0, 100.0], None, [0.0, 2.0]), "azure", "kafka", None)
     assert (told.late, told.lateness_max, told.achieved_share, told.achieved_speed) == (0, None, None, 50.0)
@@ -132,6 +137,7 @@ def test_progress_is_shown_on_a_terminal_and_elsewhere(terminal: bool, said: str
 def test_settings_that_cannot_work_are_refused_by_name() -> None:
     for wrong in (
         lambda: ReplaySettings("f", speed=0.0),
+        lambda: ReplaySettings("f", speed=1e-300),
         lambda: ReplaySettings("f", window=Window(5.0, 5.0)),
         lambda: EventSettings(ttft=-1.0),
         lambda: RequestSettings(concurrency=0),

@@ -114,6 +114,15 @@ def test_text_of_the_length_is_made_where_it_is_asked_for() -> None:
     assert not made.content_unavailable
 
 
+def test_text_is_made_no_further_than_it_is_sent() -> None:
+    endless = arrival(0.0, input_tokens=10**9 - 1, output_tokens=10**9 - 1)
+    (made,) = Replayed([endless], settings=replace(ASSUMED, text=True), max_text_characters=100).events()
+    texts = [message.parts[0].content or "" for message in (*made.input_messages, *made.output_messages)]
+    assert all(50 < len(text) <= 100 for text in texts)
+    assert made.truncated is not None
+    assert made.input_tokens == 10**9 - 1
+
+
 def test_arrivals_keep_their_spacing_divided_by_the_speed_and_the_first_is_now() -> None:
     done = Replayed(arrivals(50.0, 54.0, 64.0), speed=2.0)
     assert [made.started_at for made in done.events()] == [NOW, NOW + 2.0, NOW + 7.0]
