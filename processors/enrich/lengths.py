@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from inferwatch.events import InferenceEvent, Message
+from inferwatch.events import InferenceEvent, Message, characters_of
 from inferwatch.truncation import sha256_of
 from processors.enrich.fields import Fields
 
@@ -31,7 +31,7 @@ class Lengths:
 
 
 def measure(events: Sequence[InferenceEvent], fields: Fields, most: int) -> Lengths:
-    """Measure texts; a part of more than `most` characters will be cut."""
+    """Measure texts, those of tools' calls and answers too; content of more than `most` characters will be cut."""
     characters: dict[Side, list[int]] = {
         "input": _characters(fields["input_messages"]),
         "output": _characters(fields["output_messages"]),
@@ -55,4 +55,4 @@ def measure(events: Sequence[InferenceEvent], fields: Fields, most: int) -> Leng
 
 
 def _characters(column: Sequence[tuple[Message, ...]]) -> list[int]:
-    return [sum([len(part.content or "") for message in messages for part in message.parts]) for messages in column]
+    return [characters_of(messages) for messages in column]

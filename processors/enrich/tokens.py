@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from inferwatch.events import InferenceEvent, Message
+from inferwatch.events import InferenceEvent, Message, characters_of
 
 CHARACTERS_PER_TOKEN: Final = 4
 """The usual rule of thumb for English; `token_source` says that it was used."""
@@ -24,8 +24,9 @@ class Tokens:
 def count_tokens(event: InferenceEvent) -> Tokens:
     """Return the reported counts; a side that was not reported is estimated from the length of its text.
 
-    An estimate is never less than the parts that were reported: tokens of a cache, and reasoning, whose text a response
-    mostly does not show.
+    An estimate of the input is never less than what was reported to come from and go to a cache. Reasoning that was
+    reported is added to an estimate of the output where no part shows it; where one does, its text is counted already,
+    and the estimate is never less than it. That holds for cut texts too: parts and lengths are those of the whole.
     """
     given, made = event.input_tokens, event.output_tokens
     if given is not None and made is not None:
@@ -37,13 +38,11 @@ def count_tokens(event: InferenceEvent) -> Tokens:
     cut = event.truncated
     if given is None:
         of_cache = (event.cache_read_tokens or 0) + (event.cache_creation_tokens or 0)
-        given = max(_estimate(cut.input_characters if cut else _characters(event.input_messages)), of_cache)
+        given = max(_estimate(cut.input_characters if cut else characters_of(event.input_messages)), of_cache)
     if made is None:
         reasoning = event.reasoning_tokens or 0
-        if cut:
-            made = max(_estimate(cut.output_characters), reasoning)
-        else:
-            made = _estimate(_characters(event.output_messages, without="reasoning" if reasoning else None)) + reasoning
+        of_text = _estimate(cut.output_characters if cut else characters_of(event.output_messages))
+        made = max(of_text, reasoning) if _shows_reasoning(event.output_messages) else of_text + reasoning
     return Tokens(given, made, "estimated")
 
 
@@ -51,5 +50,5 @@ def _estimate(characters: int) -> int:
     return math.ceil(characters / CHARACTERS_PER_TOKEN)
 
 
-def _characters(messages: tuple[Message, ...], without: str | None = None) -> int:
-    return sum(len(part.content or "") for message in messages for part in message.parts if part.type != without)
+def _shows_reasoning(messages: tuple[Message, ...]) -> bool:
+    return any(part.type == "reasoning" for message in messages for part in message.parts)

@@ -76,7 +76,7 @@ EVENTS = st.fixed_dictionaries(
 
 
 def characters(messages: tuple[Message, ...]) -> int:
-    return sum(len(part.content or "") for message in messages for part in message.parts)
+    return sum(len(part.content or part.arguments or "") for message in messages for part in message.parts)
 
 
 def as_json(value: Any) -> str:

@@ -57,12 +57,25 @@ def test_an_estimate_of_the_input_is_at_least_what_came_from_and_went_to_the_cac
     ("fields", "output"),
     [
         ({"output_messages": MADE, "reasoning_tokens": 30}, 31),
-        ({"output_messages": THOUGHT, "reasoning_tokens": 30}, 31),
+        ({"output_messages": THOUGHT, "reasoning_tokens": 30}, 30),
+        ({"output_messages": THOUGHT, "reasoning_tokens": 3}, 21),
         ({"output_messages": THOUGHT}, 21),
-        ({"output_messages": MADE, "reasoning_tokens": 30, "truncated": Truncation(output_characters=40)}, 30),
-        ({"output_messages": MADE, "reasoning_tokens": 3, "truncated": Truncation(output_characters=40)}, 10),
+        ({"output_messages": MADE, "reasoning_tokens": 30, "truncated": Truncation(output_characters=40)}, 40),
+        ({"output_messages": THOUGHT, "reasoning_tokens": 30, "truncated": Truncation(output_characters=40)}, 30),
+        ({"output_messages": THOUGHT, "reasoning_tokens": 3, "truncated": Truncation(output_characters=40)}, 10),
     ],
-    ids=["not shown", "shown", "shown but not counted", "cut", "cut, and shown"],
+    ids=["not shown", "shown, more", "shown, less", "not counted", "cut", "cut, shown, more", "cut, shown, less"],
 )
 def test_an_estimate_of_the_output_has_reasoning_once(fields: dict[str, Any], output: int) -> None:
     assert count_tokens(event(input_tokens=1, **fields)) == Tokens(1, output, "estimated")
+
+
+@pytest.mark.parametrize("form", ["user", "tool", "call"])
+def test_what_tools_are_asked_and_answer_counts_as_any_text(form: str) -> None:
+    text = "x" * 400
+    asked = {
+        "user": text_message("user", text),
+        "tool": Message(role="tool", parts=(Part(type="tool_call_response", id="1", response=text),)),
+        "call": Message(role="assistant", parts=(Part(type="tool_call", id="1", name="f", arguments=text),)),
+    }
+    assert count_tokens(event(input_messages=(asked[form],), output_tokens=1)) == Tokens(100, 1, "estimated")

@@ -96,6 +96,27 @@ def test_truncation_cuts_every_part_and_keeps_the_lengths(asked: list[str], made
     assert truncate(cut, 1).truncated == cut.truncated
 
 
+@pytest.mark.parametrize("name", ["content", "response", "arguments"])
+@given(text=st.text(max_size=60), most=st.integers(1, 20))
+def test_texts_of_tools_are_cut_as_any_text(name: str, text: str, most: int) -> None:
+    def holding(value: str) -> tuple[Message, ...]:
+        return (Message(role="tool", parts=(Part(**{"type": "tool", name: value}),)),)
+
+    cut = truncate(event(input_messages=holding(text), output_messages=holding(text)), most)
+    assert cut.input_messages == cut.output_messages == holding(shorten(text, most))
+    as_text = truncate(event(input_messages=(text_message("user", text),)), most).truncated
+    assert (cut.truncated is None) == (as_text is None)
+    if cut.truncated is not None and as_text is not None:
+        assert cut.truncated.input_characters == cut.truncated.output_characters == as_text.input_characters
+        assert cut.truncated.input_sha256 == cut.truncated.output_sha256 == as_text.input_sha256
+
+
+def test_the_text_of_an_error_is_cut() -> None:
+    cut = truncate(event(status="error", error_message="no, " * 100), 20)
+    assert cut.error_message == "no, " * 4 + "no," + CUT_MARK
+    assert cut.truncated is None
+
+
 def test_a_part_without_text_is_left_alone() -> None:
     call = Part(type="tool_call", name="f", arguments={"a": 1})
     cut = truncate(event(input_messages=(Message(role="user", parts=(call, Part(type="text", content="a\nbc"))),)), 3)

@@ -221,7 +221,10 @@ class ListOfTheirs(list[Any]):
 
 @pytest.mark.parametrize("kind", [list, tuple, ListOfTheirs, UserList, deque])
 def test_every_message_of_any_sequence_is_kept_as_it_was(recorded: Recorded, kind: Callable[[Any], Any]) -> None:
-    parts: list[dict[str, Any]] = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "data:"}}]
+    parts: list[dict[str, Any]] = [
+        {"type": "text", "text": "look"},
+        {"type": "image_url", "image_url": {"url": "data:"}},
+    ]
     asked = kind([{"role": "system", "content": "be kind"}, {"role": "user", "content": parts}])
     with recorded.inference(input=asked) as inference:
         inference.output(kind([{"role": "assistant", "content": "one"}, {"role": "assistant", "content": "two"}]))

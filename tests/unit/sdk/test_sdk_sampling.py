@@ -60,14 +60,17 @@ def test_all_is_kept_or_nothing_but_errors() -> None:
 @given(events)
 def test_an_event_left_out_has_every_number_and_name_but_no_text(whole: InferenceEvent) -> None:
     sent = without_text(whole)
-    assert sent.attributes == {**whole.attributes, SAMPLED_OUT: "true"}
+    assert sent.parameters == {name: value for name, value in whole.parameters.items() if isinstance(value, int)}
+    left_out = prepare(whole, WITHOUT_TEXT)
+    assert isinstance(left_out, InferenceEvent)
+    assert left_out.attributes == {**whole.attributes, **({} if whole.status == "error" else {SAMPLED_OUT: "true"})}
     for before, after in ((whole.input_messages, sent.input_messages), (whole.output_messages, sent.output_messages)):
         assert [message.role for message in after] == [message.role for message in before]
         parts = [part for message in after for part in message.parts]
         assert all((part.content, part.arguments, part.response) == ("", None, None) for part in parts)
         kept = [(part.type, part.id, part.name) for part in parts]
         assert kept == [(part.type, part.id, part.name) for message in before for part in message.parts]
-    blank: dict[str, Any] = {"input_messages": (), "output_messages": (), "truncated": None, "attributes": {}}
+    blank: dict[str, Any] = {"input_messages": (), "output_messages": (), "truncated": None, "parameters": {}}
     assert msgspec.structs.replace(sent, **blank) == msgspec.structs.replace(whole, **blank)
 
 
@@ -98,6 +101,20 @@ def test_tokens_are_the_same_without_text(
 @given(events.map(lambda whole: msgspec.structs.replace(whole, status="error")))
 def test_the_text_of_an_error_is_sent_whatever_the_share(failed: InferenceEvent) -> None:
     assert prepare(failed, WITHOUT_TEXT) == failed
+
+
+def test_of_parameters_only_what_is_no_text_is_sent() -> None:
+    numbers = {"temperature": 0.5, "seed": 7, "stream": True, "bias": [1, 2.5, None], "n": None}
+    texts = {"context": "secret", "stop": ["secret"], "schema": {"secret": 1}, "raw": b"secret", "deep": [["secret"]]}
+    left_out = prepare(event(parameters={**numbers, **texts}), WITHOUT_TEXT)
+    assert isinstance(left_out, InferenceEvent)
+    assert left_out.parameters == numbers
+
+
+def test_the_mark_of_an_event_left_out_is_not_shown_to_the_mask() -> None:
+    left_out = prepare(event(attributes={"a": "b"}), MirrorSettings("k:9092", text_sample=0.0, mask=str.upper))
+    assert isinstance(left_out, InferenceEvent)
+    assert left_out.attributes == {"A": "B", SAMPLED_OUT: "true"}
 
 
 def test_lengths_that_were_cut_before_stay() -> None:

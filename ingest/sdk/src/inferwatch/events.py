@@ -223,6 +223,19 @@ TelemetryEvent: TypeAlias = DropReport | ServerSample
 """What travels through the telemetry topic, told apart by `kind`."""
 
 
+def text_of(part: Part) -> str:
+    """Return the text of a part: its content, or what a tool answered or was called with where that is a text."""
+    for given in (part.content, part.response, part.arguments):
+        if given and isinstance(given, str):
+            return given
+    return ""
+
+
+def characters_of(messages: tuple[Message, ...]) -> int:
+    """Return how many characters the texts of messages have."""
+    return sum([len(part.content or text_of(part)) for message in messages for part in message.parts])
+
+
 def text_message(role: str, text: str) -> Message:
     """Return a message with one text part."""
     return Message(role=role, parts=(Part(type="text", content=text),))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inferwatch.events import FeedbackEvent, InferenceEvent
 from inferwatch.masking import mask_event, mask_feedback
-from inferwatch.sampling import keeps_text, without_text
+from inferwatch.sampling import keeps_text, marked, without_text
 from inferwatch.settings import MirrorSettings
 from inferwatch.tensors import with_summaries
 from inferwatch.texts import with_texts
@@ -17,8 +17,11 @@ def prepare(event: InferenceEvent | FeedbackEvent, settings: MirrorSettings) -> 
         feedback = with_texts(event)
         return feedback if settings.mask is None else mask_feedback(feedback, settings.mask)
     event = with_summaries(with_texts(event))
-    if not keeps_text(event, settings.text_sample):
+    keeps = keeps_text(event, settings.text_sample)
+    if not keeps:
         event = without_text(event)
     if settings.mask is not None:
         event = mask_event(event, settings.mask)
+    if not keeps:
+        event = marked(event)  # afterwards: a mask is for what the application says
     return truncate(event, settings.max_text_characters)

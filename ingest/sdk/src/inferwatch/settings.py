@@ -29,12 +29,14 @@ class MirrorSettings:
         environment: `deployment.environment.name`.
         team: who pays.
         source: what mirrors, as it calls itself where it tells what it lost.
-        text_sample: share of inferences, 0 to 1, whose text is sent. Numbers, and the text of errors, always are.
+        text_sample: share of inferences, 0 to 1, whose text is sent. Numbers, attributes and the text of errors always
+            are.
         mask: called with every free text before it leaves, in the background; returns what may. Where it raises, the
             text stays behind.
         max_events: events held in memory before the oldest are dropped.
         max_bytes: text held in memory, roughly, before the oldest events are dropped.
-        max_text_characters: text of one message part beyond this is cut, between words, and its original length kept.
+        max_text_characters: text of one message part, tool's call or answer, or error beyond this is cut, between
+            words; the original length of what was asked and answered is kept.
         events_per_record: most events in one Kafka record or one request.
         record_bytes: a record is closed once it holds this many bytes.
         linger: seconds an event may wait for others to share its record.

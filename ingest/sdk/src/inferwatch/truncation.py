@@ -14,12 +14,13 @@ from typing import Final
 
 import msgspec
 
-from inferwatch.events import InferenceEvent, Message, Part, Truncation
+from inferwatch.events import InferenceEvent, Message, Part, Truncation, characters_of, text_of
 
 CUT_MARK: Final = "…"
 """Stands at the end of text that was cut."""
 _DELIMITERS: Final = frozenset('\n\r\t,;"<>[]。，、；！？')
 """No recognised value has one of them inside, but a private key, which is recognised without its end."""
+_CUT: Final = ("content", "response", "arguments")
 _REACH: Final = 64
 """How far to look around a place between words; numbers in groups are shorter."""
 _MOST_DROPPED: Final = 65_536
@@ -29,7 +30,12 @@ _DIGIT_OR_SIGN: Final = re.compile(r"[\d@]")
 
 
 def truncate(event: InferenceEvent, most: int) -> InferenceEvent:
-    """Return the event with no text part longer than `most` characters; the same object where none is."""
+    """Return the event with no text, of a part or an error, longer than `most` characters; the same where none is.
+
+    The length and hash of an error's text are not kept.
+    """
+    if len(event.error_message or "") > most:
+        event = msgspec.structs.replace(event, error_message=without_torn_end(event.error_message or "", most))
     if event.truncated is not None or not _is_long(event, most):
         return event
     return msgspec.structs.replace(
@@ -37,8 +43,8 @@ def truncate(event: InferenceEvent, most: int) -> InferenceEvent:
         input_messages=tuple(_cut(message, most) for message in event.input_messages),
         output_messages=tuple(_cut(message, most) for message in event.output_messages),
         truncated=Truncation(
-            input_characters=_characters(event.input_messages),
-            output_characters=_characters(event.output_messages),
+            input_characters=characters_of(event.input_messages),
+            output_characters=characters_of(event.output_messages),
             input_sha256=_hash_if_long(event.input_messages, most),
             output_sha256=_hash_if_long(event.output_messages, most),
         ),
@@ -47,22 +53,21 @@ def truncate(event: InferenceEvent, most: int) -> InferenceEvent:
 
 def sha256_of(messages: tuple[Message, ...]) -> str:
     """Return the SHA-256, in hexadecimal, of the texts of messages as UTF-8, with a line break between any two."""
-    texts = (part.content for message in messages for part in message.parts if part.content)
+    texts = (text for message in messages for part in message.parts if (text := text_of(part)))
     return hashlib.sha256("\n".join(texts).encode("utf-8", "replace")).hexdigest()
 
 
 def _hash_if_long(messages: tuple[Message, ...], most: int) -> str | None:
-    long = any(len(part.content or "") > most for message in messages for part in message.parts)
-    return sha256_of(messages) if long else None
+    return sha256_of(messages) if has_long_text(messages, most) else None
+
+
+def has_long_text(messages: tuple[Message, ...], most: int) -> bool:
+    """Whether a text of messages has more than `most` characters."""
+    return any(len(text_of(part)) > most for message in messages for part in message.parts)
 
 
 def _is_long(event: InferenceEvent, most: int) -> bool:
-    messages = (*event.input_messages, *event.output_messages)
-    return any(len(part.content or "") > most for message in messages for part in message.parts)
-
-
-def _characters(messages: tuple[Message, ...]) -> int:
-    return sum(len(part.content or "") for message in messages for part in message.parts)
+    return has_long_text((*event.input_messages, *event.output_messages), most)
 
 
 def _cut(message: Message, most: int) -> Message:
@@ -70,9 +75,10 @@ def _cut(message: Message, most: int) -> Message:
 
 
 def _cut_part(part: Part, most: int) -> Part:
-    if part.content is None or len(part.content) <= most:
+    long = {name: value for name in _CUT if isinstance(value := getattr(part, name), str) and len(value) > most}
+    if not long:
         return part
-    return msgspec.structs.replace(part, content=without_torn_end(part.content, most))
+    return msgspec.structs.replace(part, **{name: without_torn_end(text, most) for name, text in long.items()})
 
 
 def shorten(text: str, most: int) -> str:
