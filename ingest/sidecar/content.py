@@ -13,7 +13,6 @@ from ingest.sidecar.exchange import Capture, Exchange
 
 Pieces = list[tuple[float, bytes]]
 
-_MOST_DECODED_BYTES: Final = 16 << 20
 _GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
 
 
@@ -99,7 +98,7 @@ def _decoded(capture: Capture, headers: Mapping[str, str]) -> Pieces | None:
         return None
     decoder = zlib.decompressobj(_GZIP_OR_ZLIB)
     pieces: Pieces = []
-    room = _MOST_DECODED_BYTES
+    room = capture.most_plain
     try:
         for at, data in capture.parts:
             plain = decoder.decompress(data, room)

@@ -93,6 +93,11 @@ class Capture:
         return True
 
     @property
+    def most_plain(self) -> int:
+        """How many bytes are read of what is compressed here: kilobytes may unfold to gigabytes."""
+        return 2 * self.most
+
+    @property
     def whole(self) -> bool:
         """Whether everything that passed was kept."""
         return self.captured == self.size

@@ -5,6 +5,7 @@ Pure: no I/O. Bytes that cannot be understood end in `Opaque`, never in an excep
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -14,6 +15,9 @@ from ingest.sidecar.http_head import Body, BodyRule, Head, parse_head
 
 MAX_HEAD_BYTES: Final = 256 << 10
 _MAX_LINE_BYTES: Final = 16 << 10
+_BLANK_LINE: Final = re.compile(rb"\n\r?\n")
+"""Ends a head; lines may end without CR (section 2.2), as Triton takes them."""
+_BLANK_LINE_BYTES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class Framer:
     def __init__(self, rule: Callable[[Head], BodyRule]) -> None:
         self._rule = rule
         self._state = _State.HEAD
-        self._held = b""
+        self._held = bytearray()
         self._started = False
         self._left = 0
 
@@ -112,19 +116,22 @@ class Framer:
             while at < len(data) and data[at] in b"\r\n":
                 at += 1
         before = len(self._held)
-        held = self._held + data[at:] if before or at else data
+        held: bytes | bytearray = data
+        if before or at:
+            self._held += data[at:]
+            held = self._held
         if not self._started and (newline := held.find(b"\n")) >= 0:
             self._started = True
-            items.append(StartLine(at + newline + 1 - before, held[:newline].rstrip(b"\r")))
-        end = held.find(b"\r\n\r\n", max(0, before - 3))
-        if end < 0:
-            self._held = held
+            items.append(StartLine(at + newline + 1 - before, bytes(held[:newline].rstrip(b"\r"))))
+        end = _BLANK_LINE.search(held, max(0, before + 1 - _BLANK_LINE_BYTES))
+        if end is None:
+            self._held = bytearray(held) if held is data else self._held
             if len(held) > MAX_HEAD_BYTES:
                 self._give_up(items, "a head without an end")
             return len(data)
-        self._held, self._started = b"", False
-        after = at + end + 4 - before
-        head = parse_head(held[:end], after)
+        self._held, self._started = bytearray(), False
+        after = at + end.end() - before
+        head = parse_head(bytes(held[: end.start()]), after)
         if head is None:
             self._give_up(items, "a head that is not HTTP/1")
         else:
@@ -159,14 +166,14 @@ class Framer:
 
     def _line(self, data: bytes, at: int, items: list[Item]) -> int:
         newline = data.find(b"\n", at)
-        line = self._held + data[at : newline if newline >= 0 else len(data)]
+        line = bytes(self._held) + data[at : newline if newline >= 0 else len(data)]
         if len(line) > _MAX_LINE_BYTES:
             self._give_up(items, "a chunk header or trailer without an end")
             return len(data)
         if newline < 0:
-            self._held = line
+            self._held = bytearray(line)
             return len(data)
-        self._held = b""
+        self._held = bytearray()
         self._end_line(line.rstrip(b"\r"), items, newline + 1)
         return newline + 1
 
@@ -192,5 +199,5 @@ class Framer:
 
     def _give_up(self, items: list[Item], reason: str) -> None:
         self._state = _State.OPAQUE
-        self._held = b""
+        self._held = bytearray()
         items.append(Opaque(reason))

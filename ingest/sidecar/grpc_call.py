@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from inferwatch.clock import Clock
 from ingest.sidecar.budget import Keeping
-from ingest.sidecar.grpc_messages import GrpcMessage, MessageSplitter
+from ingest.sidecar.grpc_messages import ALWAYS_KEPT_BYTES, GrpcMessage, MessageSplitter
 from ingest.sidecar.h2_headers import Headers
 from ingest.sidecar.metrics import Counters
 from ingest.sidecar.tap import GrpcObserver, Outcome, Tap
@@ -57,8 +57,9 @@ class GrpcCall:
     def __init__(self, tap: Tap, clock: Clock, counters: Counters, headers: Headers, keeping: Keeping) -> None:
         self._clock = clock
         self._counters = counters
-        self._sent = MessageSplitter(keeping.most, keeping.budget)
-        self._made = MessageSplitter(keeping.most, keeping.budget)
+        most = max(keeping.most, ALWAYS_KEPT_BYTES)
+        self._sent = MessageSplitter(most, keeping.budget)
+        self._made = MessageSplitter(most, keeping.budget)
         self._began = clock.elapsed()
         self._seen_headers: Headers = ()
         self._observer: GrpcObserver | None = None

@@ -10,6 +10,8 @@ from ingest.errors import ContentError
 from ingest.sidecar.budget import MOST_PIECES, PIECE_BYTES, Budget
 
 _PREFIX_BYTES: Final = 5
+ALWAYS_KEPT_BYTES: Final = 1 << 10
+"""Of a message that is not kept: its id is among them, which tells what it belongs to."""
 _GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
 
 
@@ -28,9 +30,12 @@ class GrpcMessage:
 
 
 class MessageSplitter:
-    """Takes content in pieces of any size; keeps at most `most` bytes of a message, and only what `budget` has left."""
+    """Takes content in pieces of any size; keeps the beginning of a message.
 
-    __slots__ = ("_budget", "_kept", "_left", "_most", "_parts", "_prefix", "_size")
+    That is at most `most` bytes, and beyond the first KiB only what `budget` has left.
+    """
+
+    __slots__ = ("_budget", "_full", "_kept", "_left", "_most", "_parts", "_prefix", "_size", "_taken")
 
     def __init__(self, most: int, budget: Budget) -> None:
         self._budget = budget
@@ -38,6 +43,8 @@ class MessageSplitter:
         self._prefix = b""
         self._parts: list[bytes] = []
         self._kept = 0
+        self._taken = 0
+        self._full = False
         self._left = 0
         self._size = 0
 
@@ -67,14 +74,23 @@ class MessageSplitter:
 
     def _keep(self, piece: memoryview) -> None:
         room = min(len(piece), self._most - self._kept)
-        if room > 0 and len(self._parts) < MOST_PIECES and self._budget.take(room + PIECE_BYTES):
+        if room <= 0 or self._full:
+            return
+        if len(self._parts) < MOST_PIECES and self._budget.take(room + PIECE_BYTES):
+            self._taken += room + PIECE_BYTES
             self._parts.append(bytes(piece[:room]))
-            self._kept += room
+        else:
+            room = max(0, min(room, ALWAYS_KEPT_BYTES - self._kept))
+            self._parts = [b"".join([*self._parts, piece[:room]])]
+            # What comes after a gap is no beginning, whether there is room for it or not.
+            self._full = room < len(piece)
+        self._kept += room
 
     def _message(self) -> GrpcMessage:
-        self._budget.give_back(self._kept + PIECE_BYTES * len(self._parts))
+        self._budget.give_back(self._taken)
         message = GrpcMessage(b"".join(self._parts), self._size, bool(self._prefix[0]))
         self._prefix, self._parts, self._kept, self._left = b"", [], 0, 0
+        self._taken, self._full = 0, False
         return message
 
 

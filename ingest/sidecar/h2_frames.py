@@ -1,7 +1,9 @@
 """Tells the frames of one direction of an HTTP/2 connection apart (RFC 9113), and lets them pass.
 
-Pure: no I/O. Content is never kept; a header block is held until it is complete, because only then can something be
-added to it. Every other byte comes out of the same call of `feed` that took it in, but for the few that begin a frame.
+Pure: no I/O. A header block is held until it is complete, because only then can something be added to it. Frames about
+a stream or the connection, and padded ones, are held until they are whole, since what they say is read at once; the
+former are a few bytes, and nobody pads in gRPC. Content is never kept: every other byte comes out of the same call of
+`feed` that took it in, but for the few that begin a frame.
 """
 
 from __future__ import annotations

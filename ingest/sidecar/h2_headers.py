@@ -16,7 +16,10 @@ from ingest.errors import ContentError
 Headers = tuple[tuple[str, str], ...]
 
 _LARGEST_TABLE: Final = 16 << 20
-_MOST_KNOWN: Final = 256
+_MOST_KNOWN_BYTES: Final = 64 << 10
+"""What the headers of remembered blocks take together; such a block may be short and say much."""
+_HEADER_BYTES: Final = 32
+"""What a header takes beside its name and value (section 4.1)."""
 _LARGEST_LIST: Final = 1 << 20
 
 
@@ -26,6 +29,7 @@ class HeaderReader:
     def __init__(self) -> None:
         self._decoder = Decoder(max_header_list_size=_LARGEST_LIST)
         self._known: dict[bytes, Headers] = {}
+        self._known_bytes = 0
 
     def allow_table(self, size: int) -> None:
         """See how large a table the receiver of this direction allows; the sender says when it makes use of it."""
@@ -46,10 +50,12 @@ class HeaderReader:
         except HPACKError as error:
             raise ContentError("headers", type(error).__name__) from error
         headers = tuple([(_text(header[0]), _text(header[1])) for header in found])
-        if _only_refers(block) and len(self._known) < _MOST_KNOWN:
+        if _only_refers(block) and (size := self._known_bytes + _size(headers)) <= _MOST_KNOWN_BYTES:
             self._known[block] = headers
+            self._known_bytes = size
         else:
             self._known.clear()
+            self._known_bytes = 0
         return headers
 
 
@@ -59,6 +65,10 @@ def _only_refers(block: bytes) -> bool:
     Such blocks, most of what servers send, mean the same until another one changes the table.
     """
     return bool(block) and min(block) > 0x80 and max(block) < 0xFF
+
+
+def _size(headers: Headers) -> int:
+    return sum([len(name) + len(value) + _HEADER_BYTES for name, value in headers])
 
 
 def literal(name: str, value: str) -> bytes:

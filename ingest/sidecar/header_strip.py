@@ -21,7 +21,7 @@ class HeadFilter:
     """Takes our lines out of the heads of HTTP/1 requests; a head is held until it is complete."""
 
     def __init__(self) -> None:
-        self._held = b""
+        self._held = bytearray()
         self._in_head = True
 
     def pass_on(self, data: bytes, items: Iterable[Item]) -> list[bytes]:
@@ -31,8 +31,8 @@ class HeadFilter:
         for item in items:
             match item:
                 case Head(end=end):
-                    pieces.append(_without_our_lines(self._held + data[done:end]))
-                    self._held, self._in_head, done = b"", False, end
+                    pieces.append(_without_our_lines(bytes(self._held) + data[done:end]))
+                    self._held, self._in_head, done = bytearray(), False, end
                 case BodyPart(end=end):
                     pieces.append(data[done:end])
                     done = end
@@ -40,9 +40,14 @@ class HeadFilter:
                     pieces.append(data[done:end])
                     self._in_head, done = True, end
                 case Opaque():
-                    pieces.append(self._held)
-                    self._held, self._in_head = b"", False
+                    pieces += self.release()
+                    self._in_head = False
         if self._in_head:
+            if not self._held:
+                # Blank lines before a head are no part of it: nobody else bounds how many there are.
+                begins = len(data) - len(data[done:].lstrip(b"\r\n"))
+                pieces.append(data[done:begins])
+                done = begins
             self._held += data[done:]
         else:
             pieces.append(data[done:])
@@ -50,16 +55,16 @@ class HeadFilter:
 
     def release(self) -> list[bytes]:
         """Return what was held back."""
-        held, self._held = self._held, b""
+        held, self._held = bytes(self._held), bytearray()
         return [held] if held else []
 
 
 def _without_our_lines(head: bytes) -> bytes:
-    first, *lines = head.split(b"\r\n")
+    first, *lines = head.split(b"\n")
     kept, dropping = [first], False
     for line in lines:
         # A line that begins with white space goes on with the one before it (RFC 9112, section 5.2).
         dropping = dropping if line[:1] in (b" ", b"\t") else line.lower().startswith(_OURS_BYTES)
         if not dropping:
             kept.append(line)
-    return b"\r\n".join(kept)
+    return b"\n".join(kept)

@@ -43,8 +43,8 @@ class Head:
 
 
 def parse_head(raw: bytes, end: int = 0) -> Head | None:
-    """Return a head without its final blank line taken apart, None where it is not one of HTTP/1."""
-    first, *lines = raw.decode("latin-1").split("\r\n")
+    """Return a head without its last line's end taken apart, None where it is not one of HTTP/1."""
+    first, *lines = raw.decode("latin-1").replace("\r\n", "\n").removesuffix("\r").split("\n")
     start = first.split(" ", 2)
     if len(start) < 2 or not (start[0].startswith("HTTP/1.") or start[-1].startswith("HTTP/1.")):
         return None

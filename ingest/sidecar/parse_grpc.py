@@ -29,25 +29,23 @@ _CONTENTS: Final[dict[str, str]] = {
     "FP64": "fp64_contents",
     "BYTES": "bytes_contents",
 }
-_MOST_DECODED_BYTES: Final = 16 << 20
 _PROTOCOL_PARAMETERS: Final = ("triton_enable_empty_final_response", "triton_final_response")
 
 
 def parse_grpc(exchange: Exchange) -> dict[str, Any]:
     """Return event fields of an exchange of a gRPC kind. Raises `ContentError` where a message cannot be decoded."""
     streamed = exchange.route.streamed
-    given = b"".join([message for _, message in _messages(exchange.request)])
-    request = _decode(pb.ModelInferRequest(), given, exchange.request.whole, "request")
+    asked = list(_messages(exchange.request))
+    given = b"".join([message for _, message, _ in asked])
+    unfolded = all(fits for *_, fits in asked)
+    request = _decode(pb.ModelInferRequest(), given, unfolded and exchange.request.whole, "request")
     answers: list[Answer] = []
     fields: dict[str, Any] = {"model_version": request.model_version or None}
     whole = exchange.response.whole and exchange.outcome == "complete"
-    for at, message in _messages(exchange.response):
-        response = _decode(
-            pb.ModelStreamInferResponse() if streamed else pb.ModelInferResponse(),
-            message,
-            exchange.response.whole,
-            "response",
-        )
+    for at, message, fits in _messages(exchange.response):
+        unfolded = unfolded and fits
+        kind = pb.ModelStreamInferResponse if streamed else pb.ModelInferResponse
+        response = _decode(kind(), message, fits and exchange.response.whole, "response")
         if streamed:
             if response.error_message:
                 fields |= {"status": "error", "error_type": "stream_error", "error_message": response.error_message}
@@ -61,7 +59,9 @@ def parse_grpc(exchange: Exchange) -> dict[str, Any]:
     parameters = {
         name: value for name, value in _parameters(request.parameters).items() if name not in _PROTOCOL_PARAMETERS
     }
-    described = infer_fields(inputs, parameters, answers, streamed=streamed, whole=whole)
+    described = infer_fields(inputs, parameters, answers, streamed=streamed, whole=whole and unfolded)
+    if not unfolded:
+        described["content_unavailable"] = True
     return {
         **described,
         "request_model": request.model_name,
@@ -70,10 +70,18 @@ def parse_grpc(exchange: Exchange) -> dict[str, Any]:
     }
 
 
-def _messages(capture: Capture) -> Iterator[tuple[float, bytes]]:
+def _messages(capture: Capture) -> Iterator[tuple[float, bytes, bool]]:
+    """Yield times and messages; of those that are compressed as much as there is room for, and whether that is all."""
+    room = capture.most_plain
     for place, (at, message) in enumerate(capture.parts):
         coding = capture.codings.get(place)
-        yield at, message if coding is None else plain(message, coding, _MOST_DECODED_BYTES)
+        fits = True
+        if coding is not None:
+            # One byte more tells a message that just fits from one that does not.
+            unfolded = plain(message, coding, room + 1)
+            message, fits = unfolded[:room], len(unfolded) <= room
+            room -= len(message)
+        yield at, message, fits
 
 
 def _decode(message: Any, data: bytes, whole: bool, where: str) -> Any:

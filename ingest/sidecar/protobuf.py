@@ -11,10 +11,11 @@ Field = tuple[int, int, int]
 """Field number, and where its value starts and ends."""
 
 
-def fields(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Field]:
+def fields(data: bytes, start: int = 0, end: int | None = None, *, cut: bool = False) -> Iterator[Field]:
     """Yield the fields of the message in `data[start:end]`; stop before one that is incomplete or malformed.
 
-    The value of a varint is the varint itself, that of a length-delimited field its content.
+    The value of a varint is the varint itself, that of a length-delimited field its content; with `cut`, also the
+    beginning of such a content that goes on beyond the end.
     """
     at, end = start, len(data) if end is None else end
     while at < end:
@@ -27,6 +28,8 @@ def fields(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Fiel
             case 2:
                 length, value = _varint(data, value, end)
                 after = value + length
+                if cut and value <= end:
+                    after = min(after, end)
             case 5:
                 after = value + 4
             case _:

@@ -40,6 +40,7 @@ class StreamRecorder:
     """Records each request of a stream as an exchange of its own.
 
     A request ends with an error, with the response that Triton marks as final, or with one that carries no such mark.
+    Of responses that are not all here the beginning says whose they are; where it does not, they are of the oldest one.
     Models that send many responses may leave the mark to an empty response that is sent only on demand: their requests
     end when the next one of the same id comes, `idle` seconds after their last response, or with the stream, and
     are as long as their last response shows.
@@ -67,7 +68,7 @@ class StreamRecorder:
         exchange = self._begin(at, self._event_id)
         self._event_id = None
         coding = exchange.headers.get(ENCODING_HEADER, "")
-        request_id = _text(_beginning(message, coding), _REQUEST_ID)
+        request_id = _text(_beginning(message, coding)[0], _REQUEST_ID)
         for known in [known for known in self._open if known.request_id == request_id]:
             if known.exchange.response.last is not None:
                 self._end(known, known.exchange.response.last)
@@ -82,13 +83,14 @@ class StreamRecorder:
 
     def response(self, at: float, message: GrpcMessage) -> None:
         """Add a response to the exchange that it answers."""
-        response_id, final, failed = read_response(_beginning(message, self._coding))
-        for known in self._open:
-            if known.request_id == response_id or (failed and not response_id):
-                known.exchange.response.add_message(at, message, self._coding)
-                if failed or final is not False:
-                    self._end(known, at)
-                return
+        beginning, whole = _beginning(message, self._coding)
+        response_id, final, failed = read_response(beginning)
+        known = self._answered(response_id, or_oldest=not response_id and (failed or not whole))
+        if known is None:
+            return
+        known.exchange.response.add_message(at, message, self._coding)
+        if failed or final or (final is None and whole):
+            self._end(known, at)
 
     def expire(self, now: float) -> None:
         """End what got a response, but none for `idle` seconds."""
@@ -105,6 +107,12 @@ class StreamRecorder:
             whole = outcome == "complete" and code == "OK"
             self._end(known, last if whole and last is not None else at, outcome, code, details)
 
+    def _answered(self, response_id: bytes, *, or_oldest: bool) -> _Open | None:
+        for known in self._open:
+            if known.request_id == response_id:
+                return known
+        return self._open[0] if or_oldest and self._open else None
+
     def _end(self, known: _Open, at: float, outcome: Outcome = "complete", code: str = "OK", details: str = "") -> None:
         self._open.remove(known)
         exchange = known.exchange
@@ -112,19 +120,24 @@ class StreamRecorder:
         self._ended(exchange)
 
 
-def _beginning(message: GrpcMessage, coding: str) -> bytes:
+def _beginning(message: GrpcMessage, coding: str) -> tuple[bytes, bool]:
+    """Return the beginning of a message, and whether that is all of it."""
     if not message.compressed:
-        return message.data
+        return message.data, message.whole
     try:
-        return plain(message.data, coding, _LOOKED_AT_BYTES)
+        found = plain(message.data, coding, _LOOKED_AT_BYTES)
     except ContentError:
-        return b""
+        return b"", False
+    return found, message.whole and len(found) < _LOOKED_AT_BYTES
 
 
 def read_response(message: bytes) -> tuple[bytes, bool | None, bool]:
-    """Return a `ModelStreamInferResponse`'s request id, whether it is final (None: not said) and an error."""
+    """Return a `ModelStreamInferResponse`'s request id, whether it is final (None: not said) and an error.
+
+    It may be cut; what is read here stands before its tensors.
+    """
     response_id, final, failed = b"", None, False
-    for number, start, end in fields(message):
+    for number, start, end in fields(message, cut=True):
         if number == _ERROR_MESSAGE:
             failed = end > start
         elif number == _INFER_RESPONSE:

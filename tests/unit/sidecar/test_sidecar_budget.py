@@ -54,6 +54,27 @@ def test_a_body_of_tiny_pieces_is_cut_before_their_number_costs_memory() -> None
     assert (len(capture.parts), capture.pieces, capture.whole) == (MOST_PIECES, MOST_PIECES + 5, False)
 
 
+@given(st.lists(st.integers(1, 3_000), max_size=20), st.integers(0, 6_000), st.booleans())
+def test_of_a_message_its_beginning_is_kept_and_of_that_always_enough_for_its_id(
+    cuts: list[int], most: int, back: bool
+) -> None:
+    content = bytes(range(256)) * 20
+    budget, stream = Budget(most), b"\0" + len(content).to_bytes(4, "big") + content
+    splitter = MessageSplitter(4_000, budget)
+    at = 0
+    for cut in cuts:
+        splitter.feed(memoryview(stream)[at : at + cut])
+        at += cut
+        if back and at > 2_000:
+            budget.give_back(10_000)  # others have ended
+            back = False
+    here = max(0, min(at, len(stream)) - 5)
+    (message,) = [splitter.rest()] if at < len(stream) else [None]
+    if message is not None:
+        assert content.startswith(message.data)
+        assert min(here, 1_024) <= len(message.data) <= min(here, 4_000)
+
+
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=20), st.integers(0, 2_000))
 def test_a_splitter_gives_back_what_it_took(cuts: list[int], most: int) -> None:
     message = b"\0" + (1_000).to_bytes(4, "big") + bytes(1_000)

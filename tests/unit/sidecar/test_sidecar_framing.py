@@ -85,6 +85,20 @@ def test_a_folded_line_belongs_to_the_header_before_it() -> None:
     assert head.headers == (("a", "1 2: 3"), ("b", "4"))
 
 
+@given(st.lists(st.integers(0, len(REQUESTS)), max_size=20))
+def test_lines_may_end_without_a_carriage_return(places: list[int]) -> None:
+    plain = REQUESTS.replace(b"\r\n", b"\n")
+    messages, line_ends = seen(Framer(request_body), cut(plain, [min(place, len(plain)) for place in places]))
+    assert messages == [("/a", b"hello"), ("/b", b""), ("/c", b"abc0123456789"), ("/d", b"")]
+    assert all(plain[:end].endswith(b" HTTP/1.1\n") for end in line_ends)
+
+
+def test_a_head_that_comes_byte_by_byte_is_read_once() -> None:
+    head = b"GET / HTTP/1.1\r\n" + b"".join(b"x-%d: %s\r\n" % (number, b"v" * 50) for number in range(50)) + b"\r\n"
+    messages, line_ends = seen(Framer(request_body), [bytes((byte,)) for byte in head])
+    assert (messages, line_ends) == ([("/", b"")], [16])
+
+
 def test_an_interim_response_is_a_message_of_its_own() -> None:
     messages, _ = response(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     assert messages == [("100", b""), ("200", b"ok")]

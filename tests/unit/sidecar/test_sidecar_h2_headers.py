@@ -1,6 +1,8 @@
 """What is put behind or in the place of a header block is read by its receiver as it is meant."""
 
 import contextlib
+import tracemalloc
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -94,6 +96,26 @@ def test_bytes_that_are_no_headers_raise_nothing_else(block: bytes) -> None:
     assert block.startswith(table_updates(block))
     with contextlib.suppress(ContentError):
         HeaderReader().read(block)
+
+
+def remembered(blocks: Iterable[bytes], *before: tuple[str, str]) -> int:
+    """Return how many bytes a reader keeps after it has read these blocks."""
+    reader = HeaderReader()
+    reader.read(Encoding().block(list(before)))
+    tracemalloc.start()
+    try:
+        for block in blocks:
+            reader.read(block)
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_is_remembered_of_headers_is_bounded_in_bytes() -> None:
+    long = (bytes((0x81 + number, 0x82)) + b"\x82" * 2_000 for number in range(40))
+    assert remembered(long) < 1 << 20
+    telling_much = (bytes((0x81 + number, 0x82)) + b"\xbe" * 60 for number in range(40))
+    assert remembered(telling_much, ("x-large", "v" * 4_000)) < 1 << 20
 
 
 def test_headers_that_unfold_to_megabytes_are_given_up() -> None:

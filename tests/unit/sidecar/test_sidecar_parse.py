@@ -151,6 +151,16 @@ def test_a_compressed_response_is_read() -> None:
     assert texts(event)[-1] == ("assistant", "Hello")
 
 
+def test_a_body_that_unfolds_to_far_more_than_is_kept_of_one_is_not_read() -> None:
+    most = 4_000
+    fits, does_not = (gzip.compress(json.dumps({"text_input": "x" * size}).encode()) for size in (7_000, 9_000))
+    headers = {"content-encoding": "gzip"}
+    event = parse(exchange(GENERATE, fits, {"text_output": "x"}, headers=headers, most=most), DEFAULTS)
+    assert event.input_messages[0].parts[0].content == "x" * 7_000
+    event = parse(exchange(GENERATE, does_not, {"text_output": "x"}, headers=headers, most=most), DEFAULTS)
+    assert (event.content_unavailable, event.input_messages) == (True, ())
+
+
 def test_headers_say_who_asks() -> None:
     headers = {
         "x-inferwatch-team": "ads",

@@ -1,6 +1,7 @@
 """What passed becomes the right event: gRPC methods."""
 
 import contextlib
+import gzip
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from tritonclient.grpc import service_pb2 as pb
 
 from ingest.errors import ContentError
 from ingest.sidecar.exchange import Capture, Exchange
+from ingest.sidecar.grpc_messages import GrpcMessage
 from ingest.sidecar.parse import Defaults, parse
 from ingest.sidecar.routes import grpc_route
 from ingest.sidecar.tap import Outcome
@@ -141,6 +143,22 @@ def test_a_tensor_beyond_the_capture_keeps_its_description() -> None:
     assert event.content_unavailable
     assert [(item.name, item.count, item.mean) for item in event.input_tensors] == [("x", 1_000, None)]
     assert event.attributes["inferwatch.capture.cut"] == "request"
+
+
+def test_messages_that_unfold_share_one_bound() -> None:
+    most = 10_000
+    message = pb.ModelStreamInferResponse.FromString(streamed("x" * 8_000, 1))
+    packed = gzip.compress(message.SerializeToString())
+    seen = exchange("ModelStreamInfer", asked(), [], most=most)
+    seen.response_headers = {"grpc-encoding": "gzip"}
+    for number in range(5):
+        seen.response.add_message(10.5 + number, GrpcMessage(packed, len(packed), True), "gzip")
+    event = parse(seen, DEFAULTS)
+    (answer,) = event.output_messages
+    assert answer.parts[0].content is not None
+    assert 16_000 <= len(answer.parts[0].content) <= 2 * most
+    assert (event.content_unavailable, event.output_tokens) == (True, None)
+    assert event.response_model == "smollm2"
 
 
 @given(st.binary(max_size=300), st.binary(max_size=300), st.sampled_from(["ModelInfer", "ModelStreamInfer"]))

@@ -1,5 +1,7 @@
 """One gRPC stream becomes one exchange per request."""
 
+import gzip
+
 from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2 as pb
@@ -103,6 +105,52 @@ def test_requests_that_are_never_answered_are_bounded() -> None:
     for number in range(MAX_OPEN + 3):
         recorder.request(float(number), asked(str(number)))
     assert [item.started for item in ended] == [0.0, 1.0, 2.0]
+
+
+LARGE = 100_000
+
+
+def large(request_id: str, *, final: bool | None) -> bytes:
+    """Return a response most of which is a tensor."""
+    message = pb.ModelStreamInferResponse.FromString(answered(request_id, final=final))
+    message.infer_response.outputs.add(name="y", datatype="UINT8", shape=[LARGE])
+    message.infer_response.raw_output_contents.append(bytes(LARGE))
+    return bytes(message.SerializeToString())
+
+
+@given(st.integers(100, LARGE), st.booleans())
+def test_a_response_that_is_cut_answers_its_request(kept: int, final: bool) -> None:
+    recorder, ended = stream()
+    recorder.request(1.0, asked("a"))
+    recorder.request(2.0, asked("b"))
+    whole = large("b", final=final)
+    recorder.response(3.0, GrpcMessage(whole[:kept], len(whole)))
+    recorder.end(9.0, "client_gone", "CANCELLED", "")
+    found = {item.started: item for item in ended}
+    assert (found[1.0].response.pieces, found[2.0].response.pieces) == (0, 1)
+    assert not found[2.0].response.whole
+    assert found[2.0].ended == (3.0 if final else 9.0)
+
+
+def test_a_response_that_is_compressed_answers_its_request_however_large_it_is() -> None:
+    recorder, ended = stream()
+    recorder.request(1.0, asked("a"))
+    recorder.request(2.0, asked("b"))
+    recorder.response_head((("grpc-encoding", "gzip"),))
+    for request_id in ("b", "a"):
+        packed = gzip.compress(large(request_id, final=True))
+        recorder.response(3.0, GrpcMessage(packed, len(packed), True))
+    assert [(item.started, item.ended, item.response.whole) for item in ended] == [(2.0, 3.0, True), (1.0, 3.0, True)]
+
+
+def test_a_response_of_which_nothing_is_here_is_of_the_oldest_request_and_not_its_end() -> None:
+    recorder, ended = stream()
+    recorder.request(1.0, asked("a"))
+    recorder.request(2.0, asked("b"))
+    recorder.response(3.0, GrpcMessage(b"", 1_000))
+    assert ended == []
+    recorder.expire(20.0)
+    assert [(item.started, item.ended, item.response.whole) for item in ended] == [(1.0, 3.0, False)]
 
 
 def test_a_response_nobody_asked_for_is_ignored() -> None:

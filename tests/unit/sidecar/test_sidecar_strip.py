@@ -72,6 +72,21 @@ def test_a_folded_line_goes_with_the_header_that_it_belongs_to(fold: bytes) -> N
     assert stripped([sent]) == b"GET / HTTP/1.1\r\nX-Own: a\r\n" + fold + b"\r\nZ: c\r\n\r\n"
 
 
+@given(PLACES)
+def test_lines_that_end_without_a_carriage_return_are_stripped_too(places: list[int]) -> None:
+    sent = b"GET / HTTP/1.1\nX-Own: a\nX-Inferwatch-Team: b\r\nZ: c\n\n" * 2
+    assert stripped(cut(sent, places)) == b"GET / HTTP/1.1\nX-Own: a\nZ: c\n\n" * 2
+
+
+def test_blank_lines_before_a_head_are_not_held() -> None:
+    watch = HttpWatch(Nobody(), SystemClock(), Counters(), strip=True)
+    blank = b"\r\n" * 1_000
+    for _ in range(3):
+        assert b"".join(watch.request(blank)) == blank
+    head = b"GET / HTTP/1.1\r\nX-Inferwatch-Team: b\r\n\r\n"
+    assert b"".join(watch.request(blank + head + blank)) == blank + b"GET / HTTP/1.1\r\n\r\n" + blank
+
+
 def test_metadata_is_stripped_by_name() -> None:
     headers = ((":path", "/x"), ("x-inferwatch-team", "ads"), ("x-own", "x-inferwatch-"))
     assert without_ours(headers) == ((":path", "/x"), ("x-own", "x-inferwatch-"))
