@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import select
 import ssl
 import threading
 import time
@@ -12,6 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Final, Literal
+
+_DRIPS: Final = 400
+_BETWEEN_DRIPS: Final = 0.02
 
 
 @dataclass(frozen=True)
@@ -19,7 +25,8 @@ class Answer:
     """How to answer one request.
 
     `takes` says whether its events are kept, which a 2xx does anyway. `waits` is waited for before the answer; `leaves`
-    closes the connection in place of an answer, `leaves_after` behind it.
+    closes the connection in place of an answer, `leaves_after` behind it. Of one that `drips` the head or the body
+    comes byte by byte, until whoever asked has left.
     """
 
     status: int = 200
@@ -29,6 +36,7 @@ class Answer:
     leaves: bool = False
     leaves_after: bool = False
     waits: threading.Event | None = None
+    drips: Literal["head", "body"] | None = None
 
 
 @dataclass(frozen=True)
@@ -97,11 +105,25 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _say(self, answer: Answer) -> None:
         self.send_response(answer.status)
+        if answer.drips == "head":
+            self._drip(b"x-slow: ")
         for name, value in answer.headers.items():
             self.send_header(name, value)
         self.send_header("content-length", str(len(answer.body)))
         self.end_headers()
+        if answer.drips == "body":
+            self._drip(b"")
         self.wfile.write(answer.body)
+
+    def _drip(self, first: bytes) -> None:
+        self.flush_headers()
+        self.wfile.write(first)
+        with contextlib.suppress(OSError):
+            for _ in range(_DRIPS):
+                self.wfile.write(b"a")
+                if select.select([self.connection], [], [], _BETWEEN_DRIPS)[0]:
+                    break
+        self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from inferwatch.http import HttpTransport
 from inferwatch.transport import Record
 from tests.integration.sdk.answering_server import Answer, AnsweringServer, Request, answering_server
 from tests.support.waiting import wait_for
+from tests.unit.sdk.events import HandClock
 
 
 class Sender:
@@ -200,6 +202,58 @@ def test_one_that_never_answers_is_left_in_time_and_every_record_is_reported(
         assert sender.lost == dict.fromkeys([b"a", b"b", b"c"], "not acknowledged before the end")
     finally:
         never.set()
+
+
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_an_answer_that_drips_has_the_time_of_one_answer(
+    sending: Callable[..., Sender], server: AnsweringServer, part: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inferwatch.http._REQUEST_SECONDS", 0.3)
+    server.answers.append(Answer(200, {"content-length": "1000"}, drips=part))
+    sender = sending(server.url, delivery_timeout=0.1)
+    sender.send(b"a")
+    sender.settle()
+    assert sender.lost == {b"a": "no collector: TimeoutError"}
+    assert len(server.requests) == 1
+
+
+def test_what_a_slow_collector_is_asked_later_has_as_much_time(
+    sending: Callable[..., Sender], server: AnsweringServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = HandClock(time.monotonic())
+    monkeypatch.setattr("inferwatch.http.time", SimpleNamespace(monotonic=clock.now, sleep=time.sleep))
+    allowed: list[float | None] = []
+
+    def decide(_: Request) -> Answer:
+        allowed.append(sender.transport._connection.timeout)
+        clock.move(6.0)
+        return Answer()
+
+    server.decide = decide
+    sender = sending(server.url)
+    for number in range(3):
+        sender.send(b"%d" % number)
+    sender.transport.poll(0)
+    assert (len(sender.delivered), len(server.requests)) == (2, 2)
+    sender.transport.poll(0)
+    assert (len(sender.delivered), len(server.requests)) == (3, 3)
+    assert allowed == [10.0] * 3
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://[fd00::abcd]", ("fd00::abcd", 80)),
+        ("https://[2001:db8::5]", ("2001:db8::5", 443)),
+        ("https://[2001:db8::5]:4318", ("2001:db8::5", 4318)),
+        ("http://collector", ("collector", 80)),
+    ],
+)
+def test_an_address_without_a_port_is_no_other(
+    sending: Callable[..., Sender], url: str, address: tuple[str, int]
+) -> None:
+    connection = sending(url).transport._connection
+    assert (connection.host, connection.port) == address
 
 
 def test_the_end_does_not_wait_for_a_pause_that_is_longer(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import encodings.idna  # noqa: F401 - else imported by the first request, and a process forked meanwhile gets half of it
+import functools
 import gzip
 import http.client
+import math
 import ssl
 import time
 import uuid
@@ -14,6 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from inferwatch import topics
+from inferwatch.http_answer import TimedResponse
 from inferwatch.retry import Answer, Delivered, Lost, Split, judge
 from inferwatch.settings import MirrorSettings
 from inferwatch.transport import Record, Report
@@ -61,9 +64,10 @@ class HttpTransport:
         self._connection: http.client.HTTPConnection
         if parts.scheme == "https":
             context = ssl.create_default_context(cafile=settings.ca_file)
-            self._connection = http.client.HTTPSConnection(host, parts.port, context=context)
+            self._connection = http.client.HTTPSConnection(host, parts.port or 443, context=context)
         else:
-            self._connection = http.client.HTTPConnection(host, parts.port)
+            # With a port always: without, the end of an IPv6 address would be taken for one.
+            self._connection = http.client.HTTPConnection(host, parts.port or 80)
 
     def send(self, record: Record) -> None:
         """Queue a record. Raises `BufferError` when the queue is full."""
@@ -73,7 +77,10 @@ class HttpTransport:
         self._waiting.append(_Waiting(record, time.monotonic() + self._settings.delivery_timeout))
 
     def poll(self, timeout: float) -> None:
-        """Send what is queued until all of it is answered, or the collector wants a pause; then wait `timeout`."""
+        """Send what is queued until all of it is answered, or the collector wants a pause; then wait `timeout`.
+
+        Where the collector is slow, the rest is left for the next call; what was begun may still be answered.
+        """
         self._work(time.monotonic() + _REQUEST_SECONDS)
         if timeout and self._waiting:
             time.sleep(max(0.0, min(timeout, self._not_before - time.monotonic())))
@@ -84,19 +91,19 @@ class HttpTransport:
         while self._waiting and (now := time.monotonic()) < deadline:
             if now < self._not_before:
                 time.sleep(min(self._not_before, deadline) - now)
-            self._work(deadline)
+            self._work(deadline, deadline)
         while self._waiting:
             self._report(self._waiting.popleft().record, "not acknowledged before the end")
         self._connection.close()
 
-    def _work(self, deadline: float) -> None:
-        while self._waiting and self._not_before <= (now := time.monotonic()) < deadline:
+    def _work(self, begin_before: float, end_by: float = math.inf) -> None:
+        while self._waiting and self._not_before <= (now := time.monotonic()) < begin_before:
             first = self._waiting[0]
             if now > first.expires:
                 self._waiting.popleft()
                 self._report(first.record, "not acknowledged in time")
             else:
-                self._settle(first, self._post(first, deadline))
+                self._settle(first, self._post(first, min(now + _REQUEST_SECONDS, end_by)))
 
     def _settle(self, first: _Waiting, answer: Answer) -> None:
         now = time.monotonic()
@@ -123,9 +130,10 @@ class HttpTransport:
     def _post(self, waiting: _Waiting, deadline: float) -> Answer:
         """Return the collector's answer, or what went wrong instead; a broken connection is opened anew by the next."""
         connection = self._connection
-        connection.timeout = max(0.1, min(_REQUEST_SECONDS, deadline - time.monotonic()))
+        connection.timeout = max(0.1, deadline - time.monotonic())
         if connection.sock is not None:
             connection.sock.settimeout(connection.timeout)
+        connection.response_class = functools.partial(TimedResponse, deadline=deadline)  # type: ignore[assignment]  # is only called
         headers = {**self._headers, "idempotency-key": waiting.request_id}
         body = gzip.compress(waiting.record.value, _GZIP_LEVEL)
         try:
