@@ -10,6 +10,7 @@ import msgspec
 
 from ingest.errors import ContentError
 from ingest.sidecar.exchange import Capture, Exchange
+from ingest.sidecar.headers import HTTP_CODING, HTTP_TYPE
 
 Pieces = list[tuple[float, bytes]]
 
@@ -66,7 +67,7 @@ def response_is_whole(exchange: Exchange) -> bool:
 
 def is_event_stream(exchange: Exchange) -> bool:
     """Whether the response is made of server-sent events."""
-    return exchange.response_headers.get("content-type", "").startswith("text/event-stream")
+    return exchange.response_headers.get(HTTP_TYPE, "").startswith("text/event-stream")
 
 
 def server_sent_events(pieces: Pieces) -> Iterator[tuple[float, str]]:
@@ -91,7 +92,7 @@ def server_sent_events(pieces: Pieces) -> Iterator[tuple[float, str]]:
 
 
 def _decoded(capture: Capture, headers: Mapping[str, str]) -> Pieces | None:
-    coding = headers.get("content-encoding", "identity").lower()
+    coding = headers.get(HTTP_CODING, "identity").lower()
     if coding == "identity":
         return capture.parts
     if coding not in ("gzip", "x-gzip", "deflate"):

@@ -111,9 +111,10 @@ class Capture:
 class Exchange:
     """One inference from the first byte of its request to how it ended.
 
-    `started_at` is Unix time; `started`, `ended` and the times in captures are `Clock.elapsed()`. Header names are in
-    lower case. Over gRPC each captured part is one message (cut where the capture is full), over HTTP the parts of a
-    body lie where the network cut it. `code` is the HTTP status or the gRPC code's name.
+    `started_at` is Unix time; `started`, `ended` and the times in captures are `Clock.elapsed()`. Of headers there are
+    those that are read, with names in lower case and each byte of a value as a character. Over gRPC each captured part
+    is one message (cut where the capture is full), over HTTP the parts of a body lie where the network cut it. `code`
+    is the HTTP status or the gRPC code's name.
     """
 
     event_id: str
@@ -132,4 +133,5 @@ class Exchange:
     @property
     def held(self) -> int:
         """Roughly how many bytes this keeps in memory."""
-        return 2_048 + self.request.held + self.response.held
+        heads = sum(map(len, (*self.headers.values(), *self.response_headers.values())))
+        return 2_048 + heads + len(self.route.model) + len(self.details) + self.request.held + self.response.held

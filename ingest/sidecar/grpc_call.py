@@ -25,6 +25,7 @@ CODES: Final = (
 """Names of gRPC's status codes by number."""
 _BY_NUMBER: Final = {str(number): name for number, name in enumerate(CODES)}
 
+_OK: Final = "200"
 _OF_HTTP: Final = {
     "400": "INTERNAL",
     "401": "UNAUTHENTICATED",
@@ -52,7 +53,7 @@ _SECONDS: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 
 class GrpcCall:
     """A call that is under way. An observer that fails is dropped and counted; the call does not notice."""
 
-    __slots__ = ("_began", "_clock", "_counters", "_made", "_observer", "_seen_headers", "_sent", "_timeout")
+    __slots__ = ("_began", "_clock", "_counters", "_made", "_observer", "_sent", "_status", "_timeout")
 
     def __init__(self, tap: Tap, clock: Clock, counters: Counters, headers: Headers, keeping: Keeping) -> None:
         self._clock = clock
@@ -61,7 +62,7 @@ class GrpcCall:
         self._sent = MessageSplitter(most, keeping.budget)
         self._made = MessageSplitter(most, keeping.budget)
         self._began = clock.elapsed()
-        self._seen_headers: Headers = ()
+        self._status = ""
         self._observer: GrpcObserver | None = None
         self._timeout: float | None = None
         try:
@@ -81,9 +82,9 @@ class GrpcCall:
 
     def response_headers(self, headers: Headers) -> Headers:
         """See a block of headers, the trailers too; return headers to add to it."""
-        if self._observer is None or self._seen_headers:
+        if self._observer is None or self._status:
             return ()
-        self._seen_headers = headers
+        self._status = next((value for name, value in headers if name == ":status"), "") or _OK
         try:
             self._observer.response_head(headers)
             return self._observer.added_metadata
@@ -105,8 +106,8 @@ class GrpcCall:
         if number.isascii() and number.isdigit():
             self._end("complete", _BY_NUMBER.get(number, "UNKNOWN"), details)
             return
-        status = dict(self._seen_headers or trailers).get(":status", "200")
-        if status == "200":
+        status = self._status or _OK
+        if status == _OK:
             self._end("complete", "UNKNOWN", "the server ended the stream without a status")
         else:
             self._end("complete", _OF_HTTP.get(status, "UNKNOWN"), f"the server answered with HTTP status {status}")
@@ -128,6 +129,10 @@ class GrpcCall:
     def upstream_gone(self) -> None:
         """End as upstream's connection ended."""
         self._end("upstream_gone", "UNAVAILABLE", "the connection to the server ended before the response did")
+
+    def unprocessed(self) -> None:
+        """End as one that upstream did not begin."""
+        self._end("unprocessed", "", "")
 
     def unreadable(self) -> None:
         """End as the connection's bytes could not be followed any more."""

@@ -41,12 +41,15 @@ class GrpcWatch:
         self._strip = strip
         self._calls: dict[int, GrpcCall] = {}
         self._from_client = Side(self._request_headers, self._request_data, self._request_reset, PREFACE)
-        self._from_upstream = Side(self._response_headers, self._response_data, self._response_reset)
+        self._from_upstream = Side(
+            self._response_headers, self._response_data, self._response_reset, on_goaway=self._upstream_leaves
+        )
         self._from_client.receives_tables_of(self._from_upstream)
         self._from_upstream.receives_tables_of(self._from_client)
         self._opaque = False
         self._served = False
         self._last_stream = 0
+        self._last_taken = _EVERY_STREAM
         self._said: int | None = None
 
     @property
@@ -129,8 +132,9 @@ class GrpcWatch:
         if block.stream > self._last_stream:
             self._last_stream = block.stream
             self._counters.add("inferwatch_sidecar_grpc_calls_total")
-            call = GrpcCall(self._tap, self._clock, self._counters, headers, self._keeping)
-            self._calls[block.stream] = call
+            if block.stream <= self._last_taken:
+                call = GrpcCall(self._tap, self._clock, self._counters, headers, self._keeping)
+                self._calls[block.stream] = call
         if not self._strip:
             return None
         kept = table_updates(block.encoded) + literals(without_ours(headers))
@@ -171,6 +175,12 @@ class GrpcWatch:
         call = self._calls.pop(stream, None)
         if call is not None:
             call.reset(code)
+
+    def _upstream_leaves(self, last: int) -> None:
+        """See the last call that upstream takes; clients ask again elsewhere for those after it (RFC 9113, 6.8)."""
+        self._last_taken = min(last, self._last_taken)
+        for stream in [stream for stream in self._calls if stream > last]:
+            self._calls.pop(stream).unprocessed()
 
     def _become_opaque(self) -> None:
         self._opaque = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ingest.sidecar.h2_frames import ACK, RST_STREAM, SETTINGS, Block, FrameReader
+from ingest.sidecar.h2_frames import ACK, GOAWAY, RST_STREAM, SETTINGS, Block, FrameReader
 from ingest.sidecar.h2_headers import HeaderReader, Headers
 
 _HEADER_TABLE_SIZE = 1
@@ -15,7 +15,8 @@ class Side:
     """Reads what one side sends.
 
     `on_headers` gets each header block, read, and may return frames to pass on instead of it; `on_data` gets content
-    and whether it ends its stream; `on_reset` a stream and an error code.
+    and whether it ends its stream; `on_reset` a stream and an error code; `on_goaway` the last stream that this
+    side took.
     """
 
     def __init__(
@@ -24,9 +25,12 @@ class Side:
         on_data: Callable[[int, memoryview, bool], None],
         on_reset: Callable[[int, int], None],
         preface: bytes = b"",
+        *,
+        on_goaway: Callable[[int], None] | None = None,
     ) -> None:
         self._on_headers = on_headers
         self._on_reset = on_reset
+        self._on_goaway = on_goaway
         self.data = on_data
         self._reader = FrameReader(self, preface)
         self._table = HeaderReader()
@@ -57,6 +61,8 @@ class Side:
         """See a frame that is about a stream or the connection."""
         if kind == RST_STREAM:
             self._on_reset(stream, int.from_bytes(payload, "big"))
+        elif kind == GOAWAY and self._on_goaway is not None:
+            self._on_goaway(int.from_bytes(payload[:4], "big") & 0x7FFF_FFFF)
         elif kind == SETTINGS and not flags & ACK and self._other is not None:
             for at in range(0, len(payload) - _SETTING_BYTES + 1, _SETTING_BYTES):
                 if int.from_bytes(payload[at : at + 2], "big") == _HEADER_TABLE_SIZE:

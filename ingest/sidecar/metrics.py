@@ -13,7 +13,7 @@ MetricName = Literal[
     "inferwatch_sidecar_grpc_calls_total",
     # Exchanges that were recognised as inferences; each becomes one event or is counted as dropped or failed.
     "inferwatch_sidecar_inferences_total",
-    # Exchanges dropped because more waited to be parsed than `max_pending` or `max_pending_bytes` allow.
+    # Exchanges dropped because more waited to be parsed than `max_pending` or `max_pending_bytes` allow, or at a stop.
     "inferwatch_sidecar_unparsed_dropped_total",
     # Exchanges that could not be parsed; their events were mirrored without content, or not at all.
     "inferwatch_sidecar_parse_errors_total",

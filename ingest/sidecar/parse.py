@@ -16,6 +16,7 @@ from inferwatch.wire import decode_inference, encode_event
 from ingest.errors import ContentError
 from ingest.sidecar.content import join, response_pieces
 from ingest.sidecar.exchange import Exchange, Kind
+from ingest.sidecar.headers import EVENT_HEADERS, TRACE, text_of
 from ingest.sidecar.parse_generate import parse_generate
 from ingest.sidecar.parse_grpc import parse_grpc
 from ingest.sidecar.parse_infer import parse_infer
@@ -29,15 +30,6 @@ _PARSERS: Final[dict[Kind, Callable[[Exchange], dict[str, Any]]]] = {
     "embedding": parse_openai,
     "model_infer": parse_grpc,
     "model_stream_infer": parse_grpc,
-}
-_HEADERS: Final = {
-    "team": "x-inferwatch-team",
-    "user": "x-inferwatch-user",
-    "conversation_id": "x-inferwatch-conversation",
-    "prompt_name": "x-inferwatch-prompt-name",
-    "prompt_version": "x-inferwatch-prompt-version",
-    "environment": "x-inferwatch-environment",
-    "service": "x-inferwatch-service",
 }
 _MESSAGE_CHARACTERS: Final = 1_000
 
@@ -105,8 +97,8 @@ def _event(exchange: Exchange, defaults: Defaults, fields: dict[str, Any]) -> In
         "stream": route.streamed,
         **_outcome(exchange),
         **fields,
-        **{field: exchange.headers[name] for field, name in _HEADERS.items() if exchange.headers.get(name)},
-        **trace_fields(exchange.headers.get("traceparent")),
+        **{field: text_of(value) for field, name in EVENT_HEADERS.items() if (value := exchange.headers.get(name))},
+        **trace_fields(exchange.headers.get(TRACE)),
     }
     # Nothing tells it where the client left, or was refused, before that part of its request came.
     everything["request_model"] = everything["request_model"] or UNKNOWN_MODEL

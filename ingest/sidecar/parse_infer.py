@@ -15,10 +15,10 @@ from ingest.sidecar.content import (
     response_pieces,
 )
 from ingest.sidecar.exchange import Exchange
+from ingest.sidecar.headers import JSON_LENGTH
 from ingest.sidecar.infer_fields import Answer, infer_fields
 from ingest.sidecar.tensors import Tensor, from_binary, from_values
 
-_HEADER_LENGTH: Final = "inference-header-content-length"
 _PROTOCOL_PARAMETERS: Final = ("binary_data_output",)
 
 
@@ -62,11 +62,11 @@ def _split(
     """Return the JSON and the bytes after it."""
     if body is None:
         return None, b""
-    length = headers.get(_HEADER_LENGTH)
+    length = headers.get(JSON_LENGTH)
     if length is None:
         return json_object(body, whole, where), b""
     if not length.isascii() or not length.isdigit():
-        raise ContentError(where, f"{_HEADER_LENGTH} is not a number")
+        raise ContentError(where, f"{JSON_LENGTH} is not a number")
     size = int(length)
     return json_object(body[:size], whole, where), body[size:]
 

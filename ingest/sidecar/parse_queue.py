@@ -64,11 +64,18 @@ class ParseQueue:
             self._filled.set()
 
     def close(self, timeout: float) -> None:
-        """Parse what is pending, for at most `timeout` seconds."""
+        """Parse what is pending, for at most `timeout` seconds; drop and count the rest."""
         self._closing.set()
         self._filled.set()
         if self._thread.is_alive():
             self._thread.join(timeout)
+        with self._lock:
+            left = len(self._pending)
+            self._pending.clear()
+            self._bytes = 0
+        if left:
+            self._counters.add("inferwatch_sidecar_unparsed_dropped_total", left)
+            log.warning("%d inferences are not mirrored: the time to parse them was over", left)
 
     def _run(self) -> None:
         while True:

@@ -11,9 +11,10 @@ from ingest.sidecar.budget import Keeping
 from ingest.sidecar.exchange import Capture, Exchange, Route
 from ingest.sidecar.grpc_messages import GrpcMessage
 from ingest.sidecar.h2_headers import Headers
+from ingest.sidecar.headers import GRPC_CODING, kept
 from ingest.sidecar.http_head import Head
 from ingest.sidecar.routes import grpc_route, http_route
-from ingest.sidecar.stream_split import ENCODING_HEADER, StreamRecorder
+from ingest.sidecar.stream_split import StreamRecorder
 from ingest.sidecar.tap import GrpcObserver, HttpObserver, Outcome
 
 EVENT_ID_HEADER: Final = "x-inferwatch-event-id"
@@ -36,14 +37,14 @@ class Recorder:
         route = http_route(head.start[0], head.start[1])
         if route is None:
             return None
-        return HttpRecorder(self._exchange(at, route, dict(head.headers)), self._clock, self._ended)
+        return HttpRecorder(self._exchange(at, route, kept(head.headers)), self._clock, self._ended)
 
     def grpc(self, at: float, method: str, metadata: Headers) -> GrpcObserver | None:
         """Return a recorder for an inference or a stream of them, None for any other call."""
         route = grpc_route(method)
         if route is None:
             return None
-        headers = dict(metadata)
+        headers = kept(metadata)
         if not route.streamed:
             return UnaryRecorder(self._exchange(at, route, headers), self._ended)
         event_id = new_event_id()
@@ -76,10 +77,14 @@ class Recorder:
         )
 
     def _ended(self, exchange: Exchange) -> None:
-        """Pass an exchange on to whoever bounds from now on what is held of it."""
+        """Pass an exchange on to whoever bounds from now on what is held of it.
+
+        One that upstream says it has not processed is none: its client asks again, on another connection.
+        """
         exchange.request.release()
         exchange.response.release()
-        self._pass_on(exchange)
+        if exchange.outcome != "unprocessed":
+            self._pass_on(exchange)
 
 
 class HttpRecorder:
@@ -100,7 +105,7 @@ class HttpRecorder:
     def response_head(self, status: int, head: Head) -> None:
         """Keep status and headers."""
         self._exchange.code = str(status)
-        self._exchange.response_headers = dict(head.headers)
+        self._exchange.response_headers = kept(head.headers)
 
     def response_part(self, at: float, data: memoryview) -> None:
         """Keep what fits."""
@@ -125,15 +130,15 @@ class UnaryRecorder:
 
     def request(self, at: float, message: GrpcMessage) -> None:
         """Keep what fits."""
-        self._exchange.request.add_message(at, message, self._exchange.headers.get(ENCODING_HEADER, ""))
+        self._exchange.request.add_message(at, message, self._exchange.headers.get(GRPC_CODING, ""))
 
     def response_head(self, headers: Headers) -> None:
         """Keep the headers."""
-        self._exchange.response_headers = dict(headers)
+        self._exchange.response_headers = kept(headers)
 
     def response(self, at: float, message: GrpcMessage) -> None:
         """Keep what fits."""
-        self._exchange.response.add_message(at, message, self._exchange.response_headers.get(ENCODING_HEADER, ""))
+        self._exchange.response.add_message(at, message, self._exchange.response_headers.get(GRPC_CODING, ""))
 
     def end(self, at: float, outcome: Outcome, code: str, details: str) -> None:
         """Hand the exchange over."""

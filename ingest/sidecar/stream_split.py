@@ -10,11 +10,10 @@ from ingest.errors import ContentError
 from ingest.sidecar.exchange import Exchange
 from ingest.sidecar.grpc_messages import GrpcMessage, plain
 from ingest.sidecar.h2_headers import Headers
+from ingest.sidecar.headers import GRPC_CODING
 from ingest.sidecar.protobuf import fields
 from ingest.sidecar.tap import Outcome
 
-ENCODING_HEADER: Final = "grpc-encoding"
-"""Says how those messages of its direction are compressed that are marked as compressed."""
 MAX_OPEN: Final = 1_024
 """Requests of one stream that may wait for their end before the oldest is ended as it is."""
 
@@ -67,7 +66,7 @@ class StreamRecorder:
         """Begin an exchange."""
         exchange = self._begin(at, self._event_id)
         self._event_id = None
-        coding = exchange.headers.get(ENCODING_HEADER, "")
+        coding = exchange.headers.get(GRPC_CODING, "")
         request_id = _text(_beginning(message, coding)[0], _REQUEST_ID)
         for known in [known for known in self._open if known.request_id == request_id]:
             if known.exchange.response.last is not None:
@@ -79,7 +78,7 @@ class StreamRecorder:
 
     def response_head(self, headers: Headers) -> None:
         """See how responses are compressed."""
-        self._coding = dict(headers).get(ENCODING_HEADER, "")
+        self._coding = dict(headers).get(GRPC_CODING, "")
 
     def response(self, at: float, message: GrpcMessage) -> None:
         """Add a response to the exchange that it answers."""

@@ -13,8 +13,9 @@ from ingest.sidecar.grpc_messages import GrpcMessage
 from ingest.sidecar.h2_headers import Headers
 from ingest.sidecar.http_head import Head
 
-Outcome = Literal["complete", "client_gone", "upstream_gone", "unreadable"]
-"""How an exchange ended: answered in full, left by one side before that, or no longer HTTP that can be followed."""
+Outcome = Literal["complete", "client_gone", "upstream_gone", "unreadable", "unprocessed"]
+"""How an exchange ended: answered in full, left by one side before that, no longer HTTP that can be followed, or never
+begun, as upstream said."""
 
 
 class HttpObserver(Protocol):

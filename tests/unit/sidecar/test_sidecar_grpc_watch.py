@@ -6,6 +6,7 @@ import pytest
 
 from ingest.sidecar.grpc_call import CODES
 from ingest.sidecar.grpc_messages import GrpcMessage
+from ingest.sidecar.grpc_refusal import goaway
 from ingest.sidecar.h2_frames import (
     DATA,
     END_HEADERS,
@@ -158,6 +159,23 @@ def test_an_upstream_that_leaves_leaves_its_calls_unavailable() -> None:
         "the connection to the server ended before the response did",
     )
     assert it.counters["inferwatch_sidecar_upstream_errors_total"] == 1
+
+
+def test_calls_that_upstream_says_it_did_not_take_are_none() -> None:
+    it = Connection()
+    first = it.asked()
+    it.ask(it.begin(3) + frame(DATA, END_STREAM, 3, HELLO))
+    leaving = goaway(2**31 - 1) + goaway(1)
+    assert it.say(leaving) == leaving
+    assert [call.ending for call in it.tap.made] == [None, ("unprocessed", "", "")]
+    late = it.begin(5)
+    assert it.ask(late) == late
+    assert len(it.tap.made) == 2
+    it.say(it.answer(1, (*ANSWER, ("grpc-status", "0")), ends=True))
+    assert first.ending == ("complete", "OK", "")
+    assert not it.watch.busy
+    it.watch.client_gone()
+    assert it.counters["inferwatch_sidecar_client_gone_total"] == 0
 
 
 def test_frames_of_a_call_that_has_ended_begin_no_other() -> None:

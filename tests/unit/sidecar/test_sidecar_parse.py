@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from ingest.errors import ContentError
 from ingest.sidecar.content import server_sent_events
+from ingest.sidecar.headers import kept
+from ingest.sidecar.http_head import parse_head
 from ingest.sidecar.parse import parse, without_content
 from ingest.sidecar.routes import http_route
 from tests.unit.sidecar.exchanges import CHAT, DEFAULTS, GENERATE, SSE, STREAM, exchange, sse, texts
@@ -177,6 +179,14 @@ def test_headers_say_who_asks() -> None:
     assert (event.prompt_name, event.prompt_version) == ("greet", "7")
     assert (event.environment, event.service) == ("prod", "bot")
     assert (event.trace_id, event.parent_span_id) == ("a" * 32, "b" * 16)
+
+
+def test_names_in_headers_are_read_as_utf_8() -> None:
+    head = parse_head("POST / HTTP/1.1\r\nx-inferwatch-team: Größe\r\nx-inferwatch-user: j\u00fcrgen".encode())
+    assert head is not None
+    headers = {**kept(head.headers), "x-inferwatch-service": b"caf\xe9".decode("latin-1")}
+    event = parse(exchange(GENERATE, {"text_input": "Hi"}, {"text_output": "x"}, headers=headers), DEFAULTS)
+    assert (event.team, event.user, event.service) == ("Größe", "jürgen", "caf\ufffd")
 
 
 @pytest.mark.parametrize("value", ["", "00-zz-bb-01", f"00-{'0' * 32}-{'b' * 16}-01", f"ff-{'a' * 32}-{'b' * 16}-01"])

@@ -13,6 +13,7 @@ from ingest.sidecar.metrics import METRIC_NAMES, Counters
 from ingest.sidecar.parse import Defaults, parse
 from ingest.sidecar.parse_queue import ParseQueue
 from ingest.sidecar.settings import SidecarSettings, split_address
+from tests.support.waiting import DEADLINE
 
 
 def exchange(number: int, size: int = 10, answer: bytes = b'{"text_output":"y"}', code: str = "200") -> Exchange:
@@ -49,6 +50,27 @@ def test_the_oldest_are_dropped_and_counted_when_too_much_is_pending(bounds: dic
     assert [event.event_id for event in events] == ["7", "8", "9"]
     assert counters["inferwatch_sidecar_unparsed_dropped_total"] == 7
     assert counters["inferwatch_sidecar_inferences_total"] == 10
+
+
+def test_what_cannot_be_parsed_before_the_end_is_counted_as_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    arrived, go_on = threading.Event(), threading.Event()
+
+    def slow(_: InferenceEvent) -> None:
+        arrived.set()
+        assert go_on.wait(DEADLINE)
+
+    counters = Counters()
+    queue = ParseQueue(slow, Defaults(), counters, 100, 1 << 20)
+    queue.start()
+    for number in range(3):
+        queue.put(exchange(number))
+    assert arrived.wait(DEADLINE)
+    queue.close(0.0)
+    assert (len(queue), counters["inferwatch_sidecar_unparsed_dropped_total"]) == (0, 2)
+    assert "2 inferences are not mirrored" in caplog.text
+    go_on.set()
+    queue.close(DEADLINE)
+    assert counters["inferwatch_sidecar_unparsed_dropped_total"] == 2
 
 
 def test_an_exchange_that_breaks_the_parser_becomes_an_event_without_content(
