@@ -137,6 +137,34 @@ for thread in threads:
     assert arrived(server) == {"parent": 1500, "child": 50}
 
 
+def test_a_child_forked_while_a_wrapper_failed_may_fail_too(tmp_path: Path) -> None:
+    script = """
+import signal
+from inferwatch.wrappers import faults, guard
+
+@guard.guarded
+def fail():
+    raise ValueError
+
+def forked():
+    child = os.fork()
+    if not child:
+        signal.alarm(10)
+        fail()
+        os._exit(0 if faults()["fail: ValueError"] == 1 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+with guard._lock:
+    other = threading.Thread(target=forked)
+    other.start()
+    other.join()
+"""
+    ended = run(tmp_path, script)
+    assert ended.returncode == 0
+    assert ended.stderr.startswith("A wrapper failed in fail: ValueError")
+    assert "AssertionError" not in ended.stderr
+
+
 @pytest.mark.parametrize("end", ["", "sys.exit(3)", "raise ValueError('its own')"])
 def test_what_was_recorded_arrives_although_nobody_closes(server: AnsweringServer, tmp_path: Path, end: str) -> None:
     script = f"""

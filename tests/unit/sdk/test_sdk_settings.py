@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,6 +57,7 @@ def test_a_key_that_cannot_be_a_header_is_refused_and_not_shown(key: str) -> Non
         "http://collector/#a",
         "http://collector/a b",
         "http://collector/a\n",
+        "http://collector/ä",
     ],
 )
 def test_an_address_of_no_collector_is_refused(url: str) -> None:
@@ -71,6 +73,14 @@ def test_an_address_may_have_a_path(url: str) -> None:
 def test_brokers_and_a_collector_exclude_each_other() -> None:
     with pytest.raises(SettingError, match="collector_url"):
         MirrorSettings("k:9092", collector_url=COLLECTOR)
+
+
+def test_a_file_of_certificates_has_to_be_there(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----")
+    assert MirrorSettings(collector_url=COLLECTOR, ca_file=str(tmp_path / "ca.pem")).ca_file
+    for missing in ("other.pem", "."):
+        with pytest.raises(SettingError, match=r"^ca_file is .*; expected a file of certificates"):
+            MirrorSettings(collector_url=COLLECTOR, ca_file=str(tmp_path / missing))
 
 
 def test_settings_never_show_the_key() -> None:

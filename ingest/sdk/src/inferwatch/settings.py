@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -73,6 +74,8 @@ class MirrorSettings:
             raise SettingError("collector_url", self.collector_url, expected)
         if self.collector_url:
             _check_url(self.collector_url)
+            if self.ca_file is not None and not Path(self.ca_file).is_file():
+                raise SettingError("ca_file", self.ca_file, "a file of certificates in PEM")
         elif not self.bootstrap_servers:
             raise SettingError("bootstrap_servers", self.bootstrap_servers, "host:port[,host:port…]")
         for name in _TEXTS:
@@ -94,7 +97,7 @@ class MirrorSettings:
 def _check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
-        fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and parts.path.isascii()
     except ValueError:
         fits = False
     if not fits or not url.isprintable() or any(mark in url for mark in " @?#"):

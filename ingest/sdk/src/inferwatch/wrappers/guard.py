@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -17,7 +18,17 @@ T = TypeVar("T")
 
 _counts: Final[Counter[str]] = Counter()
 # Re-entrant: the garbage collector may run in here and end a stream that was abandoned, which comes back.
-_lock: Final = threading.RLock()
+_lock = threading.RLock()
+
+
+def _begin_anew() -> None:
+    global _lock
+    # In a forked child: the parent's may be held for ever.
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def guarded(hook: Callable[P, T]) -> Callable[P, T | None]:

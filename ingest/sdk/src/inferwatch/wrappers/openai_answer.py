@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field as field_of
 from typing import Any, Protocol
 
 from inferwatch.events import Message, Part
@@ -73,6 +75,19 @@ class Completion:
             )
 
 
+@dataclass(slots=True)
+class _Call:
+    """A call of a tool, in pieces."""
+
+    id: str = ""
+    name: list[str] = field_of(default_factory=list)
+    arguments: list[str] = field_of(default_factory=list)
+
+    def part(self) -> Part:
+        """Return what the pieces make."""
+        return Part(type="tool_call", id=self.id, name="".join(self.name), arguments="".join(self.arguments))
+
+
 class _Choice:
     """One of the answers asked for, joined from its pieces."""
 
@@ -81,7 +96,7 @@ class _Choice:
         self._role = "assistant"
         self._text: list[str] = []
         self._thoughts: list[str] = []
-        self._calls: dict[int, dict[str, str]] = {}
+        self._calls: dict[int, _Call] = {}
 
     def add(self, choice: Any) -> bool:
         """Take a piece in; return whether it carries output."""
@@ -104,13 +119,13 @@ class _Choice:
         parts = [Part(type="reasoning", content=thought)] if thought else []
         if text or not self._calls:
             parts.append(Part(type="text", content=text))
-        parts += [Part(type="tool_call", **call) for call in self._calls.values()]
+        parts += [call.part() for call in self._calls.values()]
         return Message(role=self._role, parts=tuple(parts), finish_reason=self.reason)
 
     def _add_call(self, position: int, call: Any) -> None:
         index = field(call, "index")
-        known = self._calls.setdefault(position if index is None else index, {"id": "", "name": "", "arguments": ""})
+        known = self._calls.setdefault(position if index is None else index, _Call())
         function = field(call, "function")
-        known["id"] = field(call, "id") or known["id"]
-        known["name"] += field(function, "name") or ""
-        known["arguments"] += field(function, "arguments") or ""
+        known.id = field(call, "id") or known.id
+        known.name.append(field(function, "name") or "")
+        known.arguments.append(field(function, "arguments") or "")

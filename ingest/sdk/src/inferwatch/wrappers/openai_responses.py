@@ -21,7 +21,7 @@ class ResponseAnswer:
         self._response: Any = None
         self._is_last = False
         self._error: Any = None
-        self._pieces: dict[int, dict[str, str]] = {}
+        self._pieces: dict[int, dict[str, list[str]]] = {}
 
     @property
     def whole(self) -> bool:
@@ -41,7 +41,7 @@ class ResponseAnswer:
             self._error = response
         elif kind == "response.output_item.added":
             item = field(response, "item")
-            named = {"id": field(item, "call_id") or "", "name": field(item, "name") or ""}
+            named = {"id": [field(item, "call_id") or ""], "name": [field(item, "name") or ""]}
             self._piece(response).update(named)
         return self._add_delta(str(kind), response)
 
@@ -71,7 +71,7 @@ class ResponseAnswer:
                 reasoning_tokens=field(field(usage, "output_tokens_details"), "reasoning_tokens"),
             )
 
-    def _piece(self, event: Any) -> dict[str, str]:
+    def _piece(self, event: Any) -> dict[str, list[str]]:
         return self._pieces.setdefault(field(event, "output_index") or 0, {})
 
     def _add_delta(self, kind: str, event: Any) -> bool:
@@ -83,19 +83,20 @@ class ResponseAnswer:
             name = "arguments"
         else:
             return False
-        piece, delta = self._piece(event), str(field(event, "delta") or "")
-        piece[name] = piece.get(name, "") + delta
+        delta = str(field(event, "delta") or "")
+        self._piece(event).setdefault(name, []).append(delta)
         return bool(delta)
 
     def _seen_parts(self) -> tuple[Part, ...]:
         parts = []
-        for _, piece in sorted(self._pieces.items()):
-            if "thoughts" in piece:
-                parts.append(Part(type="reasoning", content=piece["thoughts"]))
-            if "text" in piece:
-                parts.append(Part(type="text", content=piece["text"]))
-            if "arguments" in piece:
-                call = {name: piece.get(name, "") for name in ("id", "name", "arguments")}
+        for _, pieces in sorted(self._pieces.items()):
+            said = {name: "".join(texts) for name, texts in pieces.items()}
+            if "thoughts" in said:
+                parts.append(Part(type="reasoning", content=said["thoughts"]))
+            if "text" in said:
+                parts.append(Part(type="text", content=said["text"]))
+            if "arguments" in said:
+                call = {name: said.get(name, "") for name in ("id", "name", "arguments")}
                 parts.append(Part(type="tool_call", **call))
         return tuple(parts)
 
