@@ -69,7 +69,8 @@ def topic_ids(settings: KafkaSettings, seconds: float = 15.0) -> dict[str, str]:
     """
     if settings.embedded:
         return dict.fromkeys(topics.ALL, settings.bootstrap_servers)
-    described = _client(settings).describe_topics(TopicCollection(list(topics.ALL)), request_timeout=seconds)
+    client = _client(settings)  # kept, for what is asked ends with it
+    described = client.describe_topics(TopicCollection(list(topics.ALL)), request_timeout=seconds)
     ids = {}
     for name, outcome in described.items():
         try:
