@@ -246,23 +246,36 @@ def test_an_authority_that_is_given_stands_alone(files: Files) -> None:
 
 
 @pytest.mark.parametrize(
-    "made",
+    ("made", "named"),
     [
-        lambda files, path: server_context(ServerTls(path, path), "h2"),
-        lambda files, path: server_context(replace(ServerTls(*files.chain(files.public)), client_ca=path), "h2"),
-        lambda files, path: client_context(ClientTls(path), "h2"),
-        lambda files, path: client_context(ClientTls(None, None, path, path), "h2"),
+        (lambda files, path: server_context(ServerTls(path, path, None, "X_TLS"), "h2"), "X_TLS_CERT"),
+        (
+            lambda files, path: server_context(
+                replace(ServerTls(*files.chain(files.public)), client_ca=path, setting="X_TLS"), "h2"
+            ),
+            "X_TLS_CLIENT_CA",
+        ),
+        (lambda files, path: client_context(ClientTls(path, setting="X_TLS"), "h2"), "X_TLS_CA"),
+        (lambda files, path: client_context(ClientTls(None, None, path, path, "X_TLS"), "h2"), "X_TLS_CERT"),
     ],
 )
 @pytest.mark.parametrize("content", [None, b"not PEM"])
 def test_a_file_that_is_not_there_or_something_else_is_named(
-    files: Files, tmp_path: Path, made: Callable[[Files, Path], object], content: bytes | None
+    files: Files, tmp_path: Path, made: Callable[[Files, Path], object], named: str, content: bytes | None
 ) -> None:
     path = tmp_path / "absent.pem"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(SettingError, match=r"absent\.pem"):
+    with pytest.raises(SettingError, match=r"absent\.pem") as failed:
         made(files, path)
+    assert failed.value.name == named
+
+
+@pytest.mark.parametrize("name", [".internal", "triton..svc", "t" * 64 + ".internal"])
+def test_a_name_that_no_server_can_have_is_named(name: str) -> None:
+    with pytest.raises(SettingError) as failed:
+        client_context(ClientTls(server_name=name, setting="X_TLS"), "h2")
+    assert (failed.value.name, failed.value.value) == ("X_TLS_SERVER_NAME", name)
 
 
 def test_a_key_that_wants_a_password_is_refused_and_nobody_asked(files: Files, tmp_path: Path) -> None:
