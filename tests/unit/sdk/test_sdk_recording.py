@@ -137,6 +137,10 @@ def test_the_prompt_is_what_it_was_when_the_inference_began(recorded: Recorded) 
         ([{"role": "assistant", "content": None}], (Message(role="assistant"),)),
         (Message(role="user", parts=(Part(type="x"),)), (Message(role="user", parts=(Part(type="x"),)),)),
         (b"ab", (text_message("user", "b'ab'"),)),
+        (
+            {"role": "tool", "tool_call_id": 7, "content": "sunny"},
+            (Message(role="tool", parts=(Part(type="tool_call_response", id="7", response="sunny"),)),),
+        ),
         (bytearray(b"ab"), (text_message("user", "bytearray(b'ab')"),)),
         (7, (text_message("user", "7"),)),
     ],

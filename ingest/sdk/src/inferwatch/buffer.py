@@ -29,6 +29,9 @@ Mirrored: TypeAlias = InferenceEvent | FeedbackEvent | Pending
 """What an application mirrors."""
 
 _FIXED_BYTES: Final = 512
+# Tuples, made once: a union would be made anew for each value, in the caller's thread.
+_TEXTS: Final = (str, bytes, bytearray)
+_SEVERAL: Final = (list, tuple, set, frozenset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,13 @@ def text_size(event: Mirrored) -> int:
 
 def size_of(value: Any) -> int:
     """Return roughly how many bytes something holds that an application put into an event."""
-    if isinstance(value, str | bytes | bytearray):
+    if isinstance(value, _TEXTS):
         return len(value)
     if isinstance(value, memoryview):
         return value.nbytes
     if isinstance(value, dict):
         return sum([64 + size_of(key) + size_of(item) for key, item in value.items()])
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, _SEVERAL):
         return sum([16 + size_of(item) for item in value])
     if isinstance(value, Message):
         return _message_size(value)

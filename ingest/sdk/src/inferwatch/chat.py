@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeGuard
 
 from inferwatch.events import Message, Part, text_message
+from inferwatch.texts import as_text
 
 _TEXT_PARTS: Final = ("text", "input_text", "output_text", "refusal")
 _MESSAGE_FIELDS: Final = ("role", "content", "tool_calls", "tool_call_id")
@@ -45,7 +46,7 @@ def chat_message(given: Mapping[str, Any], otherwise: str = "user") -> Message:
     """Return one message of OpenAI's chat API: text, parts, tool calls, the answer of a tool."""
     role, content = str(given.get("role") or otherwise), given.get("content")
     if role == "tool":
-        answer = Part(type="tool_call_response", id=given.get("tool_call_id"), response=content)
+        answer = Part(type="tool_call_response", id=as_text(given.get("tool_call_id")), response=content)
         return Message(role=role, parts=(answer,))
     if isinstance(content, str) and not given.get("tool_calls"):
         return text_message(role, content)
@@ -59,7 +60,7 @@ def chat_message(given: Mapping[str, Any], otherwise: str = "user") -> Message:
 def _tool_call(call: object) -> Part:
     function = _of(call, "function")
     name, arguments = _of(function, "name"), _of(function, "arguments")
-    return Part(type="tool_call", id=_of(call, "id"), name=name, arguments=arguments)
+    return Part(type="tool_call", id=as_text(_of(call, "id")), name=name, arguments=arguments)
 
 
 def _of(thing: object, name: str) -> Any:

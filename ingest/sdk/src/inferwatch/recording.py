@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from inferwatch.buffer import size_of
 from inferwatch.chat import as_messages, is_many
@@ -19,6 +19,7 @@ log: Final = logging.getLogger("inferwatch")
 _GROWING: Final = frozenset(
     {"parameters", "attributes", "input_tensors", "output_tensors", "error_message", "embedding", "output_messages"}
 )
+_FLAT: Final = (str, type(None))
 _CANCELLED: Final = ("CancelledError", "GeneratorExit", "KeyboardInterrupt")
 
 
@@ -120,7 +121,8 @@ class Inference:
             "reasoning_tokens": reasoning_tokens,
             "token_source": "reported",
         }
-        self.set(**said)
+        if not self._ended:
+            self._fields |= said
 
     def finish(self, *reasons: str | None) -> None:
         """Say why generation ended, such as `stop` or `length`; None, as chunks before the last have, says nothing."""
@@ -151,7 +153,8 @@ class Inference:
         try:
             self._duration = self.elapsed() if after is None else after
             self._note_end(error, cancelled)
-            self._join_chunks()
+            if len(self._chunks) > 1:
+                self._join_chunks()
             if self._later is None:
                 self._record(self.event())
             else:
@@ -211,15 +214,18 @@ def _as_it_is_now(given: object) -> object:
     if given is None or isinstance(given, str):
         return given
     if type(given) is list or type(given) is tuple or is_many(given):
-        return tuple([_unchanging(item) for item in given])
-    return _unchanging(given)
+        return tuple([item.copy() if _is_flat(item) else _unchanging(item) for item in given])
+    return given.copy() if _is_flat(given) else _unchanging(given)
+
+
+def _is_flat(item: object) -> TypeGuard[dict[str, Any]]:
+    """Whether something is a message whose content a shallow copy keeps as it is."""
+    return type(item) is dict and type(item.get("content")) in _FLAT
 
 
 def _unchanging(item: object) -> object:
     if isinstance(item, str | Message):
         return item
-    if type(item) is dict and isinstance(item.get("content"), str | None):
-        return item.copy()
     try:
         return as_messages(item)[0]
     except Exception:

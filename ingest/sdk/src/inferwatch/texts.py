@@ -11,6 +11,11 @@ from inferwatch.events import FeedbackEvent, InferenceEvent
 E = TypeVar("E", InferenceEvent, FeedbackEvent)
 
 
+def as_text(given: Any) -> Any:
+    """Return a number as text, anything else as it is."""
+    return str(given) if isinstance(given, int | float) else given
+
+
 def _texts_of(kind: type[InferenceEvent | FeedbackEvent]) -> tuple[str, ...]:
     return tuple(field.name for field in msgspec.structs.fields(kind) if field.type in (str, str | None))
 
@@ -27,11 +32,9 @@ def with_texts(event: E) -> E:
     changed: dict[str, Any] = {}
     for name in _OF_FEEDBACK if isinstance(event, FeedbackEvent) else _OF_INFERENCES:
         if isinstance(value := getattr(event, name), int | float):
-            changed[name] = str(value)
+            changed[name] = as_text(value)
     if isinstance(event, InferenceEvent):
         attributes = event.attributes
         if attributes and any(isinstance(value, int | float) for value in attributes.values()):
-            changed["attributes"] = {
-                name: str(value) if isinstance(value, int | float) else value for name, value in attributes.items()
-            }
+            changed["attributes"] = {name: as_text(value) for name, value in attributes.items()}
     return msgspec.structs.replace(event, **changed) if changed else event
