@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 import click
 from click.core import ParameterSource
 
+from ingest.replay.settings import SLOWEST
+
 if TYPE_CHECKING:
     from ingest.replay.settings import EventSettings, Labels, ReplaySettings, RequestSettings
 
@@ -25,7 +27,7 @@ _NOT_FOR: Final[dict[To, tuple[str, ...]]] = {
 
 
 class Speed(click.ParamType):
-    """A number above 0, or `max`, which is None."""
+    """A number from `ingest.replay.settings.SLOWEST` on, or `max`, which is None."""
 
     name = "speed"
 
@@ -34,9 +36,9 @@ class Speed(click.ParamType):
         if value == "max":
             return None
         with contextlib.suppress(ValueError):
-            if 0 < (speed := float(value)) < float("inf"):
+            if SLOWEST <= (speed := float(value)) < float("inf"):
                 return speed
-        self.fail(f"{value!r} is no speed; write a number above 0, or max", param, ctx)
+        self.fail(f"{value!r} is no speed; write a number from {SLOWEST:g} on, or max", param, ctx)
 
 
 class Offset(click.ParamType):

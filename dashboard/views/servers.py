@@ -32,6 +32,7 @@ from storage.queries import (
     losses,
     served_models,
     total_load,
+    totals,
 )
 
 LEAST_STEP: Final = timedelta(seconds=15)
@@ -48,13 +49,15 @@ Name = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the store says at `now`. `before` and `points` are of the model that is chosen, where there is one."""
+    """What the store says at `now`. `before`, `seen` and `points` are of the model that is chosen, where there is one;
+    `seen` is the median duration of its mirrored inferences, in seconds."""
 
     now: datetime
     range: TimeRange
     models: tuple[ServedModel, ...]
     chosen: ServedModel | None
     before: Load
+    seen: float | None
     points: tuple[LoadPoint, ...]
     devices: tuple[Device, ...]
     bill: EnergyBill
@@ -84,6 +87,7 @@ def load(reader: Reader, scope: Scope, now: datetime, name: Name | None = None) 
         models=tuple(models),
         chosen=chosen,
         before=total_load(reader, before, of_chosen) if of_chosen else Load(),
+        seen=totals(reader, range, of_chosen).duration.p50 if of_chosen else None,
         points=tuple(load_series(reader, range, step, of_chosen)) if of_chosen else (),
         devices=tuple(devices(reader, range, scope.filters)),
         bill=energy_bill(reader, range, of_chosen or scope.filters),
@@ -128,7 +132,7 @@ def silence(scope: Scope) -> str:
 
 
 def _model(snapshot: Snapshot, chosen: ServedModel, step: timedelta, ago: str) -> None:
-    found = verdict(chosen.load, snapshot.before, ago)
+    found = verdict(chosen.load, snapshot.before, ago, snapshot.seen)
     title, choice = st.columns([3, 1], vertical_alignment="bottom")
     choice.selectbox(
         "Charts of",

@@ -6,6 +6,10 @@ The rule, for the time of an average request that succeeded, waiting and computi
    the two grew more.
 2. Otherwise at least `MOSTLY` of it is waiting: slow because queueing, since more servers would spare it that.
 3. Otherwise queueing does not slow it.
+
+A decoupled model that answers from threads of its own is computed, as Triton counts, only until it has taken a request
+over. Where clients wait `BEYOND` times as long as Triton counts, most of their time is beyond what it counts, and so not
+in a queue.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from storage.queries import Load
 GROWN: Final = 1.2
 NOTICEABLE: Final = 0.001
 MOSTLY: Final = 0.5
+BEYOND: Final = 2.0
 
 Cause = Literal["queueing", "computing"]
 
@@ -39,12 +44,17 @@ class Verdict:
     colour: str
 
 
-def verdict(now: Load, before: Load, ago: str) -> Verdict:
-    """Return whether a model is slow and why; `before` is the time of the same length before, `ago` its name."""
+def verdict(now: Load, before: Load, ago: str, seen: float | None = None) -> Verdict:
+    """Return whether a model is slow and why; `before` is the time of the same length before, `ago` its name.
+
+    `seen` is the median of what clients waited for their whole answer, in seconds, where it was mirrored.
+    """
     if now.queue is None or now.compute is None:
         why = f"No request succeeded in the last {ago}." if not now.requests else "Triton does not tell times."
         return Verdict(None, "Nothing to tell", why, "gray")
     total, share = now.queue + now.compute, now.queue_share or 0.0
+    if seen is not None and seen >= BEYOND * total:
+        return _beyond(now.queue, total, seen)
     took = f"A request takes {fmt.seconds(total)} on average"
     if before.queue is None or before.compute is None:
         return _by_share(now, took, share, "nothing to compare it with")
@@ -57,6 +67,14 @@ def verdict(now: Load, before: Load, ago: str) -> Verdict:
     rise = f"{fmt.share(part)} of the rise is {cause}"
     because = f"{took}, {fmt.seconds(earlier)} in the {ago} before; {rise}."
     return Verdict(cause, f"Slow because {cause}", because, _COLOURS[cause])
+
+
+def _beyond(queue: float, total: float, seen: float) -> Verdict:
+    because = (
+        f"Clients have their answer after {fmt.seconds(seen)} (median), and Triton counts {fmt.seconds(total)} for a "
+        f"request: the model answers from threads of its own. A request waits {fmt.seconds(queue)} on average."
+    )
+    return Verdict(None, "Not slowed by queueing", because, "green")
 
 
 def _by_share(now: Load, took: str, share: float, compared: str) -> Verdict:

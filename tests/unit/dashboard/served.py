@@ -77,6 +77,7 @@ def busy(**values: Any) -> servers.Snapshot:
         "range": RANGE,
         "models": (one, model(model="minilm", load=load(0.001, 0.02), environment="")),
         "chosen": one,
+        "seen": None,
         "before": load(0.5, 1.0),
         "points": tuple(LoadPoint(at, one.load) for at in RANGE.steps(servers.step_of(SCOPE))),
         "devices": (device(), device(device="cpu", power=None, power_limit=None, energy=None)),
@@ -91,7 +92,7 @@ def busy(**values: Any) -> servers.Snapshot:
 
 
 def quiet() -> servers.Snapshot:
-    return servers.Snapshot(NOW, RANGE, (), None, Load(), (), (), EnergyBill(None, ()), ())
+    return servers.Snapshot(NOW, RANGE, (), None, Load(), None, (), (), EnergyBill(None, ()), ())
 
 
 def untold() -> servers.Snapshot:

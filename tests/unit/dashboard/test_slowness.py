@@ -51,6 +51,18 @@ def test_the_sentence_says_what_it_rests_on() -> None:
     )
 
 
+def test_a_model_that_answers_from_threads_of_its_own_is_judged_by_what_its_clients_wait() -> None:
+    counted = load(0.0012, 0.001)
+    assert verdict(counted, Load(), AGO).headline == "Slow because queueing"
+    found = verdict(counted, load(0.0001, 0.0001), AGO, seen=0.85)
+    assert (found.cause, found.headline) == (None, "Not slowed by queueing")
+    assert found.because == (
+        "Clients have their answer after 850 ms (median), and Triton counts 2.20 ms for a request: the model answers "
+        "from threads of its own. A request waits 1.20 ms on average."
+    )
+    assert verdict(counted, Load(), AGO, seen=0.003).headline == "Slow because queueing"
+
+
 def test_why_there_is_nothing_to_tell_is_said() -> None:
     assert verdict(Load(), Load(), AGO).because == "No request succeeded in the last 15 minutes."
     assert verdict(Load(requests=5), Load(), AGO).because == "Triton does not tell times."
