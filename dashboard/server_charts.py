@@ -50,15 +50,13 @@ def pending(points: Sequence[LoadPoint]) -> alt.Chart:
     frame["pending"] = frame["pending"].astype(float)
     axis = alt.Axis(format="~s", **AXIS)
     # An axis from 0 to 0 has no numbers.
-    largest = max(1.0, frame["pending"].max(skipna=True))
+    scale = alt.Scale(domain=[0, max(1.0, frame["pending"].max(skipna=True))], nice=True)
     chart: alt.Chart = (
         alt.Chart(frame, height=HEIGHT)
         .mark_line(strokeWidth=2, color=palette.PENDING["pending"], point=alt.OverlayMarkDef(size=14), clip=True)
         .encode(
             x=time_axis("at"),
-            y=alt.Y(
-                "pending:Q", title="requests that wait", scale=alt.Scale(domain=[0, largest], nice=True), axis=axis
-            ),
+            y=alt.Y("pending:Q", title="requests that wait", scale=scale, axis=axis),
             tooltip=[when(), alt.Tooltip("pending:Q", format=",.3~g")],
         )
     )

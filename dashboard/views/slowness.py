@@ -8,8 +8,8 @@ The rule, for the time of an average request that succeeded, waiting and computi
 3. Otherwise queueing does not slow it.
 
 A decoupled model that answers from threads of its own is computed, as Triton counts, only until it has taken a request
-over. Where clients wait `BEYOND` times as long as Triton counts, most of their time is beyond what it counts, and so not
-in a queue.
+over. Where clients wait `BEYOND` times as long as Triton counts, most of their time is beyond what it counts, and so
+not in a queue.
 """
 
 from __future__ import annotations
