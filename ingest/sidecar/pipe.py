@@ -123,9 +123,11 @@ class ClientConnection(asyncio.Protocol):
     def abort(self) -> None:
         """Close now; what is under way ends as it does where upstream breaks off."""
         if self.watch.ends_with_connection:
-            # An orderly end would make a complete response of what has passed; without a socket there is no client.
-            with contextlib.suppress(OSError):
-                self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            # An orderly end would make a complete response of what has passed.
+            sock = self._transport.get_extra_info("socket")
+            if sock is not None:  # uvloop has none of a connection that is over
+                with contextlib.suppress(OSError):
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.watch.upstream_gone(cut=True)
         self._transport.abort()
 
@@ -156,13 +158,13 @@ class ClientConnection(asyncio.Protocol):
         if error is not None and self.watch.ends_with_connection:
             self.abort()
             return
-        self._over = True
         self.watch.upstream_gone()
         if self.watch.uploading and self._transport.can_write_eof():
             self._transport.write_eof()
             self._linger()
         else:
-            self._transport.close()  # TLS goes on reading until the client has closed too
+            self.close()  # TLS goes on reading until the client has closed too
+        self._over = True
 
     def _look_at_watch(self) -> None:
         if self.watch.broken:

@@ -4,11 +4,13 @@ import asyncio
 import json
 import socket
 import struct
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
+import uvloop
 
 from ingest.errors import PortTakenError
 from ingest.sidecar.settings import SidecarSettings
@@ -161,7 +163,14 @@ BEGUN = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + b'data: 
 STREAM = "/v2/models/m/generate_stream"
 
 
-async def test_a_response_without_a_length_that_breaks_off_is_whole_to_nobody() -> None:
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_response_without_a_length_that_breaks_off_is_whole_to_nobody(
+    run: Callable[[Coroutine[Any, Any, None]], None],
+) -> None:
+    run(_break_off())
+
+
+async def _break_off() -> None:
     go_on = asyncio.Event()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

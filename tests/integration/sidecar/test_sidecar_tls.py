@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from tritonclient.grpc import service_pb2 as pb
 
 from ingest.errors import SettingError
+from ingest.sidecar.grpc_refusal import goaway
 from ingest.sidecar.h2_frames import PREFACE, SETTINGS, frame
 from ingest.tls import ClientTls, ServerTls, client_context, server_context
 from tests.integration.sidecar.grpc_upstream import SERVICE, Upstream, asked, element, serving
@@ -189,7 +190,7 @@ async def test_a_grpc_client_is_told_by_tls_at_once_that_upstream_left(
         assert await reader.readexactly(9) == frame(SETTINGS, 0, 0)
         leave.set()
         async with asyncio.timeout(DEADLINE):
-            assert await reader.read() == b""
+            assert await reader.read() == goaway(0)
         await until(lambda: not sidecar.metrics()["inferwatch_sidecar_grpc_connections"], "the end")
 
 
