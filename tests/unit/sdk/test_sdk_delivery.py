@@ -151,6 +151,7 @@ def test_a_report_that_is_lost_is_no_lost_event_and_is_told_again() -> None:
 
 def test_what_only_the_end_shows_as_lost_is_told_before_the_thread_ends() -> None:
     made: list[MemoryTransport] = []
+    given: list[float] = []
 
     class Refusing(MemoryTransport):
         """Refuses inferences when it is closed, takes reports."""
@@ -162,6 +163,7 @@ def test_what_only_the_end_shows_as_lost_is_told_before_the_thread_ends() -> Non
                 self.refused = record
 
         def close(self, timeout: float) -> None:
+            given.append(timeout)
             if self is made[0]:
                 self._report(self.refused, "the collector refused it with 403")
 
@@ -172,8 +174,9 @@ def test_what_only_the_end_shows_as_lost_is_told_before_the_thread_ends() -> Non
     waiting = buffer()
     for _ in range(4):
         waiting.put(event())
-    delivery = delivering(make, waiting)
+    delivery = delivering(make, waiting, flush_timeout=60.0)
     delivery.run(Ended())
+    assert given[0] <= 54.0, "some of the time is left for the report"
     (told,) = reports([record for transport in made for record in transport.sent])
     assert (told.failed, told.reasons) == (4, {"the collector refused it with 403": 4})
     assert (delivery.failed, len(made)) == (4, 2)

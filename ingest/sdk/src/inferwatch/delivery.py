@@ -82,7 +82,8 @@ class Delivery:
             self._tell_losses(transport, closing)
             self.complete = True
         finally:
-            transport.close(self._time_left() - _SHARE_FOR_THE_LAST_REPORT * self._settings.flush_timeout)
+            reserved = _SHARE_FOR_THE_LAST_REPORT * self._settings.flush_timeout
+            transport.close(max(0.0, self._time_left() - reserved))
         self._tell_what_the_end_lost(closing)
 
     def _tell_what_the_end_lost(self, closing: threading.Event) -> None:

@@ -10,10 +10,12 @@ from inferwatch.events import FeedbackEvent, InferenceEvent
 
 E = TypeVar("E", InferenceEvent, FeedbackEvent)
 
+_NUMBERS: Final = (int, float)
+
 
 def as_text(given: Any) -> Any:
     """Return a number as text, anything else as it is."""
-    return str(given) if isinstance(given, int | float) else given
+    return str(given) if isinstance(given, _NUMBERS) else given
 
 
 def _texts_of(kind: type[InferenceEvent | FeedbackEvent]) -> tuple[str, ...]:
@@ -31,10 +33,10 @@ def with_texts(event: E) -> E:
     """
     changed: dict[str, Any] = {}
     for name in _OF_FEEDBACK if isinstance(event, FeedbackEvent) else _OF_INFERENCES:
-        if isinstance(value := getattr(event, name), int | float):
+        if isinstance(value := getattr(event, name), _NUMBERS):
             changed[name] = as_text(value)
     if isinstance(event, InferenceEvent):
         attributes = event.attributes
-        if attributes and any(isinstance(value, int | float) for value in attributes.values()):
+        if attributes and any(isinstance(value, _NUMBERS) for value in attributes.values()):
             changed["attributes"] = {name: as_text(value) for name, value in attributes.items()}
     return msgspec.structs.replace(event, **changed) if changed else event

@@ -34,7 +34,8 @@ def observe(
     result, of a generator with each item, and returns a text, messages or None. True takes texts, False nothing.
 
     The decorated function has the name, signature and kind of the original, and returns and raises what that does. A
-    generator is timed from its first item asked for to its end; one that is left early is cancelled.
+    generator is timed from its first item asked for to its end; one that is left early is cancelled. Only a plain
+    function refuses wrong arguments where it is called; the others do with the first item, or when they are awaited.
     """
     plan = _Plan(mirror, model, capture_input, capture_output, fields)
 
