@@ -112,9 +112,8 @@ class Framer:
         return [End()]
 
     def _head(self, data: bytes, at: int, items: list[Item]) -> int:
-        if not self._held:
-            while at < len(data) and data[at] in b"\r\n":
-                at += 1
+        if not self._held and data[at] in b"\r\n":
+            at = len(data) - len(data[at:].lstrip(b"\r\n"))
         before = len(self._held)
         held: bytes | bytearray = data
         if before or at:

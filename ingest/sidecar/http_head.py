@@ -44,8 +44,9 @@ class Head:
 
 def parse_head(raw: bytes, end: int = 0) -> Head | None:
     """Return a head without its last line's end taken apart, None where it is not one of HTTP/1."""
-    first, *lines = raw.decode("latin-1").replace("\r\n", "\n").removesuffix("\r").split("\n")
-    start = first.split(" ", 2)
+    # What is left of lines' ends goes with the white space around values.
+    first, *lines = raw.decode("latin-1").split("\n")
+    start = first.rstrip("\r").split(" ", 2)
     if len(start) < 2 or not (start[0].startswith("HTTP/1.") or start[-1].startswith("HTTP/1.")):
         return None
     headers: list[tuple[str, str]] = []
@@ -57,7 +58,7 @@ def parse_head(raw: bytes, end: int = 0) -> Head | None:
         name, colon, value = line.partition(":")
         if not colon:
             return None
-        headers.append((name.lower(), value.strip(" \t")))
+        headers.append((name.lower(), value.strip(" \t\r")))
     return Head((start[0], start[1], start[2] if len(start) > 2 else ""), tuple(headers), end)
 
 

@@ -188,7 +188,8 @@ class HttpWatch:
                 if self._arriving is not None:
                     self._arriving.request_part(memoryview(data)[item.start : item.end])
             case End():
-                self._end_refused()
+                if self._ending is not None:
+                    self._end_refused()
                 self._arriving = None
                 self._began = self._clock.elapsed()
             case Opaque():
