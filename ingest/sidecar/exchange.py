@@ -60,7 +60,8 @@ class Capture:
             self.codings[before] = coding
 
     def add(self, at: float, data: bytes | memoryview) -> None:
-        """See a piece; keep what fits."""
+        """See a piece; keep what fits, and nothing behind a gap."""
+        room = min(len(data), self.most - self.captured) if self.whole else 0
         self.size += len(data)
         self.pieces += 1
         if self.last is None:
@@ -68,7 +69,6 @@ class Capture:
         elif at - self.last > self.longest_gap:
             self.longest_gap = at - self.last
         self.last = at
-        room = min(len(data), self.most - self.captured)
         if room > 0 and len(self.parts) < MOST_PIECES and self._may_keep(room + PIECE_BYTES):
             self.captured += room
             self.parts.append((at, bytes(data[:room])))

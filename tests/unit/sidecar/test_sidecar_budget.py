@@ -47,6 +47,16 @@ def test_what_does_not_fit_the_budget_is_known_to_be_missing() -> None:
     assert (capture.whole, capture.size, capture.joined(), capture.last) == (False, 14, b"0123456789", 2.0)
 
 
+def test_what_comes_after_a_gap_is_not_kept_as_if_there_were_none() -> None:
+    budget = Budget(PIECE_BYTES + 10)
+    capture = Capture(1_000, budget)
+    capture.add(1.0, b"0123456789")
+    capture.add(2.0, b"a gap")
+    budget.give_back(1_000)
+    capture.add(3.0, b"later")
+    assert (capture.joined(), capture.size, capture.pieces, capture.whole) == (b"0123456789", 20, 3, False)
+
+
 def test_a_body_of_tiny_pieces_is_cut_before_their_number_costs_memory() -> None:
     capture = Capture(1 << 20)
     for _ in range(MOST_PIECES + 5):
