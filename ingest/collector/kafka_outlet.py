@@ -10,12 +10,14 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from inferwatch.seldom import Seldom
 from inferwatch.transport import Record
 from ingest.collector.metrics import Counters
 from ingest.collector.outlet import Delivery
 from ingest.collector.settings import CollectorSettings
 
-log: Final = logging.getLogger("inferwatch.collector")
+log: Final = logging.getLogger("inferwatch.collector.kafka")
+log.addFilter(Seldom())
 
 _QUEUED_RECORDS: Final = 100_000
 _POLL_SECONDS: Final = 0.1

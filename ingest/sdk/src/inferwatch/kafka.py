@@ -8,16 +8,25 @@ from typing import Final
 
 from confluent_kafka import KafkaError, Message, Producer
 
+from inferwatch.seldom import Seldom
 from inferwatch.settings import MirrorSettings
 from inferwatch.transport import Record, Report
 
 log: Final = logging.getLogger("inferwatch.kafka")
 # An application that has not set up logging is not to find librdkafka's words on its standard error.
 log.addHandler(logging.NullHandler())
+log.addFilter(Seldom())
 
 _QUEUED_RECORDS: Final = 1_000
 _QUEUED_KILOBYTES: Final = 32 << 10
 _LINGER_MILLISECONDS: Final = 5
+_UNACKNOWLEDGED: Final = "not acknowledged before the end"
+_REASONS: Final = {
+    "_MSG_TIMED_OUT": "not acknowledged in time: does a broker answer?",
+    "_PURGE_QUEUE": _UNACKNOWLEDGED,
+    "_PURGE_INFLIGHT": _UNACKNOWLEDGED,
+}
+"""Words for what librdkafka has only names for."""
 
 
 class KafkaTransport:
@@ -52,7 +61,7 @@ class KafkaTransport:
 
         def delivered(error: KafkaError | None, _message: Message) -> None:
             self._unreported.discard(record)
-            self._report(record, None if error is None else error.name())
+            self._report(record, None if error is None else _REASONS.get(error.name(), error.name()))
 
         self._producer.produce(record.topic, value=record.value, key=record.key, on_delivery=delivered)
         self._unreported.add(record)
@@ -70,4 +79,4 @@ class KafkaTransport:
             self._producer.purge(in_queue=True, in_flight=True)
             self._producer.flush(0.2)
         while self._unreported:
-            self._report(self._unreported.pop(), "not acknowledged before the end")
+            self._report(self._unreported.pop(), _UNACKNOWLEDGED)
