@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from inferwatch.events import InferenceEvent, Message, characters_of
+from inferwatch.events import InferenceEvent, Message, characters_of, text_of
 from inferwatch.truncation import sha256_of
 from processors.enrich.fields import Fields
 
@@ -31,7 +31,7 @@ class Lengths:
 
 
 def measure(events: Sequence[InferenceEvent], fields: Fields, most: int) -> Lengths:
-    """Measure texts, those of tools' calls and answers too; content of more than `most` characters will be cut."""
+    """Measure texts, those of tools' calls and answers too; one of more than `most` characters will be cut."""
     characters: dict[Side, list[int]] = {
         "input": _characters(fields["input_messages"]),
         "output": _characters(fields["output_messages"]),
@@ -41,7 +41,7 @@ def measure(events: Sequence[InferenceEvent], fields: Fields, most: int) -> Leng
     for side in characters:
         for at in [at for at, length in enumerate(characters[side]) if length > most]:
             messages = events[at].input_messages if side == "input" else events[at].output_messages
-            if any(len(part.content or "") > most for message in messages for part in message.parts):
+            if any(len(text_of(part)) > most for message in messages for part in message.parts):
                 hashes[side][at] = sha256_of(messages)
                 cut_here.append(at)
     cut = [told is not None for told in fields["truncated"]]

@@ -42,7 +42,8 @@ class TreeMasker:
             return None if value is None else self.text(value, hints, place, hits)
 
         def tree(value: Any) -> Any:
-            return None if value is None else self.value(value, hints, place, hits)
+            masked = None if value is None else self.value(value, hints, place, hits)
+            return masked[:most] if isinstance(masked, str) else masked
 
         masked = [
             Message(

@@ -89,7 +89,8 @@ async def test_what_waits_for_kafka_is_bounded_and_the_rest_is_sent_away(mortal_
         assert (await until_acknowledged(client, event(), "first")).status == 200
         os.kill(mortal_kafka.pid, signal.SIGSTOP)
         try:
-            replies = [await client.post("/v1/events", {**event(), "attributes": {"bulk": "x" * 400_000}}) for _ in range(4)]
+            bulky = {"attributes": {"bulk": "x" * 400_000}}
+            replies = [await client.post("/v1/events", {**event(), **bulky}) for _ in range(4)]
         finally:
             os.kill(mortal_kafka.pid, signal.SIGCONT)
         taken = await until_acknowledged(client, event(), "later")

@@ -37,7 +37,7 @@ def test_a_key_is_kept_as_a_hash_in_a_file_of_its_owner_only(file: Path) -> None
     assert text.startswith(f"iw_{key.id}_")
     assert len(text) == 55
     assert text not in file.read_text()
-    assert text.rpartition("_")[2] not in file.read_text()
+    assert text.removeprefix(f"iw_{key.id}_") not in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert load(file) == (key,)
 

@@ -205,6 +205,14 @@ def test_text_that_is_cut_here_keeps_its_length_and_its_hash() -> None:
     assert [(one["truncated"], one["flags"]) for one in rows(batch)] == [(False, []), *[(True, [TEXT_CUT])] * 2]
 
 
+def test_what_a_tool_answers_is_cut_like_any_text() -> None:
+    answer = Message(role="tool", parts=(Part(type="tool_call_response", id="a", response=LONG),))
+    found = row(event(input_messages=(answer,)))
+    assert json.loads(found["input_messages"])[0]["parts"][0]["response"] == LONG[:MOST_TEXT_CHARACTERS]
+    assert (found["truncated"], found["flags"], found["input_characters"]) == (True, [TEXT_CUT], len(LONG))
+    assert found["input_sha256"] == hashlib.sha256(LONG.encode()).hexdigest()
+
+
 def test_many_parts_that_are_long_only_together_are_not_cut() -> None:
     half = "word, " * 8_000
     found = row(event(input_messages=(text_message("user", half), text_message("user", half))))
