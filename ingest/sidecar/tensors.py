@@ -51,6 +51,10 @@ class Tensor:
             return list(self.texts)
         return [] if self.values is None else list(self.values.tolist())
 
+    def summary(self) -> TensorSummary:
+        """Return what an event carries of it."""
+        return summarise(self.name, self.datatype, self.shape, self.values)
+
 
 def from_binary(name: str, datatype: str, shape: Sequence[int], data: bytes | None) -> Tensor:
     """Return a tensor from its little-endian bytes; None for bytes that are not available.
@@ -93,11 +97,6 @@ def from_values(name: str, datatype: str, shape: Sequence[int], data: object) ->
     except (TypeError, ValueError, OverflowError) as error:
         raise ContentError(f"tensor {name}", f"values that are not of type {datatype}") from error
     return Tensor(name, datatype, dimensions, values=values)
-
-
-def summary_of(tensor: Tensor) -> TensorSummary:
-    """Return what an event carries of a tensor."""
-    return summarise(tensor.name, tensor.datatype, tensor.shape, tensor.values)
 
 
 def _whole(name: str, data: bytes, width: int) -> bytes:

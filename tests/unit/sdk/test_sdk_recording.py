@@ -252,3 +252,11 @@ def test_a_stream_that_waits_holds_about_what_it_counts(recorded: Recorded) -> N
     finally:
         tracemalloc.stop()
     assert held < 1.5 * sum(one.size for one in waiting)
+
+
+def test_a_first_token_that_is_looked_at_late_came_when_it_came(recorded: Recorded) -> None:
+    with recorded.inference() as inference:
+        recorded.clock.move(2.0)
+        inference.first_token(after=1.5)
+        inference.first_token()
+    assert recorded.events[0].time_to_first_token == 1.5

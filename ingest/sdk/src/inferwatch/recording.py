@@ -88,10 +88,13 @@ class Inference:
             self._chunks.append(text)
         self._fields["stream"] = True
 
-    def first_token(self) -> None:
-        """Stamp the time to first token, where it carries no text, such as a piece of a tool call."""
+    def first_token(self, after: float | None = None) -> None:
+        """Stamp the time to first token, where it carries no text, such as a piece of a tool call.
+
+        It came now or, where it is looked at later than it came, `after` seconds, see `elapsed`.
+        """
         if "time_to_first_token" not in self._fields and not self._ended:
-            self._fields["time_to_first_token"] = self.elapsed()
+            self._fields["time_to_first_token"] = self.elapsed() if after is None else after
             self._fields["stream"] = True
 
     def output(self, given: object) -> None:

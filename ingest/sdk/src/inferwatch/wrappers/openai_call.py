@@ -41,7 +41,7 @@ class OpenAICall:
         """Take a response, or one chunk of it, in; return whether the chunk is one that only we asked for."""
         self._last_heard = self._inference.elapsed()
         if self._answer.add(response) and self.streamed:
-            self._inference.first_token()
+            self._inference.first_token(self._last_heard)
         return self._hides_usage and not field(response, "choices") and field(response, "usage") is not None
 
     @guarded

@@ -53,12 +53,15 @@ class Tensor:
         """The content of a tensor of texts."""
         return self.values if self.datatype == "BYTES" else None
 
+    def scalars(self) -> tuple[Any, ...]:
+        """The content as plain values."""
+        return self.values or ()
 
-def summarise(tensor: Tensor) -> TensorSummary | TensorSample:
-    """Return what an event carries of a tensor, or will, once the mirror's thread has looked at the sample."""
-    if tensor.sampled is not None:
-        return TensorSample(tensor.name, tensor.datatype, tensor.shape, tensor.sampled)
-    return TensorSummary(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape, count=math.prod(tensor.shape))
+    def summary(self) -> TensorSummary | TensorSample:
+        """What an event carries of it, or will, once the mirror's thread has looked at the sample."""
+        if self.sampled is not None:
+            return TensorSample(self.name, self.datatype, self.shape, self.sampled)
+        return TensorSummary(name=self.name, datatype=self.datatype, shape=self.shape, count=math.prod(self.shape))
 
 
 def input_tensor(given: Any) -> Tensor:

@@ -6,11 +6,11 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from inferwatch.infer_fields import InferAnswer, request_fields, request_messages
 from inferwatch.mirror import Mirror
 from inferwatch.recording import Inference
 from inferwatch.wrappers.call import end_with
 from inferwatch.wrappers.guard import guarded
-from inferwatch.wrappers.infer_fields import InferAnswer, request_fields, request_messages
 from inferwatch.wrappers.tensors import Tensor, input_tensor, output_tensors
 
 
@@ -74,8 +74,9 @@ def take(call: TritonCall | None, result: Any, *, streamed: bool = False) -> Non
     """Take one response in; the first that carries output stamps the time to first token of a stream."""
     if call is None:
         return
+    heard = call.inference.elapsed()
     if not call.arrived:
-        call.last_heard = call.inference.elapsed()
+        call.last_heard = heard
     response = result.get_response()
     model, version = _field(response, "model_name"), _field(response, "model_version")
     if model:
@@ -83,7 +84,7 @@ def take(call: TritonCall | None, result: Any, *, streamed: bool = False) -> Non
     if version:
         call.inference.set(model_version=version)
     if call.answer.add(output_tensors(result)) and streamed:
-        call.inference.first_token()
+        call.inference.first_token(heard)
 
 
 @guarded

@@ -1,4 +1,4 @@
-"""Event fields from the tensors of a Triton inference, after the conventions of Triton's text backends.
+"""Event fields from the tensors of a Triton inference, whoever saw them, after the conventions of its text backends.
 
 A model is a text model where it takes `text_input` or gives `text_output`, an embedder where it takes texts named
 `text`; of any other the tensors are summarised.
@@ -6,19 +6,51 @@ A model is a text model where it takes `text_input` or gives `text_output`, an e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from inferwatch.events import Message, Part, TensorSummary, text_message
 from inferwatch.tensors import TensorSample
-from inferwatch.wrappers.tensors import Tensor, summarise
 
 _NO_REASON: Final = ("", "null", "none")
 _NOT_PARAMETERS: Final = ("text_input", "system_prompt", "stream")
 _MOST_TENSORS: Final = 64
 """Summaries of outputs kept of one inference; a decoupled model may answer for ever."""
+
+
+class Tensor(Protocol):
+    """A tensor that passed."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def datatype(self) -> str:
+        """Its datatype, by Triton's names."""
+        ...
+
+    @property
+    def texts(self) -> tuple[str, ...] | None:
+        """The content of a tensor of texts, None of others and where it is not here."""
+        ...
+
+    @property
+    def available(self) -> bool:
+        """Whether its content was to be seen: not so in shared memory."""
+        ...
+
+    def scalars(self) -> Sequence[Any]:
+        """Return the content as plain values; nothing where nobody looked."""
+        ...
+
+    def summary(self) -> TensorSummary | TensorSample:
+        """Return what an event carries of it, or what that is made of."""
+        ...
 
 
 def request_messages(inputs: Sequence[Tensor]) -> tuple[Message, ...]:
@@ -30,14 +62,16 @@ def request_messages(inputs: Sequence[Tensor]) -> tuple[Message, ...]:
     return tuple(text_message("user", text) for text in named.get("text", ()))
 
 
-def request_fields(inputs: Sequence[Tensor], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return event fields of a request, its messages apart."""
+def request_fields(
+    inputs: Sequence[Tensor], parameters: Mapping[str, Any], *, answers_text: bool = False
+) -> dict[str, Any]:
+    """Return event fields of a request, its messages apart; `answers_text` tells a text model by its answers."""
     prompt = next((tensor for tensor in inputs if tensor.name == "text_input"), None)
-    if prompt is not None:
+    if prompt is not None or answers_text:
         return {
             "operation": "text_completion",
             "parameters": {**_given(inputs), **parameters},
-            "content_unavailable": prompt.texts is None,
+            "content_unavailable": prompt is None or prompt.texts is None,
         }
     text = next((tensor for tensor in inputs if tensor.name == "text" and tensor.datatype == "BYTES"), None)
     if text is not None:
@@ -46,7 +80,7 @@ def request_fields(inputs: Sequence[Tensor], parameters: Mapping[str, Any]) -> d
     return {
         "operation": "infer",
         "parameters": dict(parameters),
-        "input_tensors": tuple(summarise(tensor) for tensor in inputs),
+        "input_tensors": tuple(tensor.summary() for tensor in inputs),
         "content_unavailable": not all(tensor.available for tensor in inputs),
     }
 
@@ -75,7 +109,7 @@ class InferAnswer:
         texts = next((tensor for tensor in outputs if tensor.name == "text_output"), None)
         if texts is None:
             left = _MOST_TENSORS - len(self._tensors)
-            self._tensors.extend(summarise(tensor) for tensor in outputs[:left])
+            self._tensors.extend(tensor.summary() for tensor in outputs[:left])
             return bool(outputs) and not self._is_text
         self._is_text = True
         for index, piece in enumerate(texts.texts or ()):
@@ -110,25 +144,30 @@ class InferAnswer:
 
     def _count(self, tensor: Tensor) -> None:
         """Count as Triton's text backends report: each response repeats the input tokens and has its own output."""
-        values = tensor.values or ()
         if tensor.name == "finish_reason":
-            self.reasons.extend(str(value) for value in values if str(value).lower() not in _NO_REASON)
-        elif tensor.name == "num_input_tokens" and values:
+            self.reasons.extend(str(value) for value in tensor.scalars() if str(value).lower() not in _NO_REASON)
+        elif tensor.name == "num_input_tokens" and (values := _whole_numbers(tensor)):
             self._input_tokens = max(self._input_tokens or 0, sum(values))
-        elif tensor.name == "num_output_tokens" and values:
+        elif tensor.name == "num_output_tokens" and (values := _whole_numbers(tensor)):
             self._output_tokens = (self._output_tokens or 0) + sum(values)
+
+
+def _whole_numbers(tensor: Tensor) -> list[int]:
+    """Return the content of a tensor that counts something; nothing of one that cannot."""
+    return [int(value) for value in tensor.scalars() if isinstance(value, int | float) and math.isfinite(value)]
 
 
 def _given(inputs: Sequence[Tensor]) -> dict[str, Any]:
     """Return the small inputs beside the prompt: sampling parameters, one by one or as a JSON object."""
     found: dict[str, Any] = {}
     for tensor in inputs:
-        if tensor.name in _NOT_PARAMETERS or tensor.values is None or len(tensor.values) != 1:
+        values = () if tensor.name in _NOT_PARAMETERS else tensor.scalars()
+        if len(values) != 1:
             continue
         if tensor.name == "sampling_parameters":
-            found |= _json_parameters(str(tensor.values[0]))
+            found |= _json_parameters(str(values[0]))
         else:
-            found[tensor.name] = tensor.values[0]
+            found[tensor.name] = values[0]
     return found
 
 
