@@ -13,6 +13,7 @@ from ingest.errors import Malformed, TimedOut, TooLarge, WrongMediaType
 CODINGS: Final = ("identity", "gzip", "deflate")
 _GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
 _STEP: Final = 1 << 20
+_MOST_MEMBERS: Final = 1_000
 
 
 async def read_body(
@@ -23,7 +24,7 @@ async def read_body(
     Raises:
         WrongMediaType: its coding is none of `CODINGS`.
         TooLarge: it has too many bytes, sent or decompressed.
-        Malformed: it is not in its coding, or ends in the middle.
+        Malformed: it is not in its coding, has too many members, or ends in the middle.
         TimedOut: it did not arrive within `seconds`.
         Unavailable: it does not fit into memory now.
     """
@@ -69,13 +70,22 @@ class _Compressed(_Plain):
     def __init__(self, hold: Hold, most: int) -> None:
         super().__init__(hold, most)
         self._decoder = zlib.decompressobj(_GZIP_OR_ZLIB)
+        self._sent = 0
+        self._members = 1
 
     def add(self, piece: bytes) -> None:
         """Keep what a piece decompresses to."""
+        # Not all that is sent decompresses to anything, and all of it takes time.
+        self._sent += len(piece)
+        if self._sent > self._most:
+            raise TooLarge("the body", self._most)
         try:
             while True:
                 if self._decoder.eof and piece:
                     # Members of gzip may follow each other (RFC 1952, section 2.2).
+                    self._members += 1
+                    if self._members > _MOST_MEMBERS:
+                        raise Malformed(f"the body has more than {_MOST_MEMBERS} members of gzip")
                     self._decoder = zlib.decompressobj(_GZIP_OR_ZLIB)
                 plain = self._decoder.decompress(piece, _STEP)
                 if plain:
