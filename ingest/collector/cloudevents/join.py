@@ -128,5 +128,6 @@ class Join:
         """Remember for a while what was written: a half that comes later adds nothing."""
         self._done.setdefault(key, (at, offset))
         long_ago = at - _DONE_FACTOR * self._join_seconds
-        while len(self._done) > _MOST_DONE or next(iter(self._done.values()))[0] < long_ago:
+        # A note that is read long after its inference was written may leave nothing to remember.
+        while self._done and (len(self._done) > _MOST_DONE or next(iter(self._done.values()))[0] < long_ago):
             self._done.popitem(last=False)

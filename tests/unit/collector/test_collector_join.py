@@ -51,6 +51,16 @@ def test_a_half_that_comes_twice_or_too_late_is_left_out_and_counted() -> None:
     assert (join.take_late(), join.take_late()) == (2, 0)
 
 
+def test_a_note_that_is_read_long_after_its_inference_was_written_is_taken_as_any_other() -> None:
+    join = Join(WAIT, 1 << 20)
+    join.take(half("request"), 0, 100.0)
+    join.take(half("response"), 1, 100.0)
+    assert kinds(join.due(100.0)) == [("k", True, True)]
+    join.take(half("done"), 2, 100.0 + 11 * WAIT)
+    assert join.due(100.0 + 11 * WAIT) == []
+    assert join.resume_at == 3
+
+
 def test_what_an_earlier_owner_joined_is_not_joined_again() -> None:
     join = Join(WAIT, 1 << 20, replayed_to=5)
     join.take(half("request", "a"), 0, 100.0)
