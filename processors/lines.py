@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from inferwatch.errors import EventError
+from inferwatch.validity import Reason, in_words
 from inferwatch.wire import split_record
 from processors.enrich.decode import MOST_EVENTS, DeadLetter, SourceRecord
 from processors.records import Position
@@ -16,11 +17,11 @@ E = TypeVar("E")
 def read_lines(
     records: Iterable[SourceRecord],
     decode: Callable[[bytes, int], E],
-    invalid_because: Callable[[E], str | None],
+    invalid: Callable[[E], Reason | None],
 ) -> tuple[list[tuple[Position, E]], list[DeadLetter]]:
     """Return the events of records, with where they stood, and what cannot be processed.
 
-    `decode` raises `EventError`; `invalid_because` says why an event cannot be true, without quoting it.
+    `decode` raises `EventError`; `invalid` says why an event cannot be true, without quoting it.
     """
     good: list[tuple[Position, E]] = []
     dead: list[DeadLetter] = []
@@ -36,7 +37,7 @@ def read_lines(
             position = Position(record.partition, record.offset, index)
             try:
                 event = decode(line, index)
-                reason = invalid_because(event)
+                reason = in_words(invalid(event))
             except EventError as error:
                 reason = error.reason
             if reason is None:

@@ -11,13 +11,13 @@ from inferwatch import topics
 from inferwatch.events import DropReport, FeedbackEvent, InferenceEvent, ServerSample, TelemetryEvent
 from inferwatch.ids import new_event_id
 from inferwatch.transport import Record
+from inferwatch.validity import Reason
 from inferwatch.wire import join_record
 from ingest.collector.batch import Batch, chunks, inference_line, inference_records, line_of
 from ingest.collector.json_values import converted, objects_in
 from ingest.collector.made_ids import made_id
 from ingest.collector.received import Received
-from ingest.collector.validity import Reason, event_invalid, feedback_invalid
-from ingest.collector.validity_telemetry import telemetry_invalid
+from ingest.collector.validity import event_invalid, feedback_invalid, telemetry_invalid
 from ingest.errors import Invalid
 
 E = TypeVar("E", InferenceEvent, FeedbackEvent, TelemetryEvent)

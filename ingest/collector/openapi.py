@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from inferwatch.events import DropReport, FeedbackEvent, InferenceEvent, ServerSample
+from inferwatch.validity import MOST_ATTRIBUTES, MOST_NAME_CHARACTERS, NAMES
 from ingest.collector.json_values import JSON, NDJSON
-from ingest.collector.validity import MOST_ATTRIBUTES, MOST_NAME_CHARACTERS, NAMES
 from ingest.collector.way import Way
 
 _REF: Final = "#/components/schemas/{name}"

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from inferwatch.events import InferenceEvent
+from inferwatch.validity import MOST_TOKENS
 from processors.enrich.fields import Fields
 from processors.enrich.latency import Floats, time_per_output_token
 from processors.enrich.price import Pricer
 from processors.enrich.tokens import count_tokens
-from processors.enrich.validate import MOST_TOKENS
 
 Counts = Sequence[int | None]
 

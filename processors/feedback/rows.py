@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from detectors.pii.mask import mask
 from detectors.protocols import PiiScanner
 from inferwatch.events import FeedbackEvent
+from inferwatch.validity import Bounds, feedback_invalid
 from inferwatch.wire import decode_feedback
 from processors.enrich.decode import DeadLetter, SourceRecord
 from processors.enrich.mask import keyed_hash
@@ -17,7 +16,6 @@ from processors.lines import read_lines
 from processors.records import Position
 
 MOST_CHARACTERS: Final = 65_536
-MOST_NAME_CHARACTERS: Final = 256
 
 Given = tuple[Position, FeedbackEvent]
 
@@ -26,25 +24,8 @@ def read(records: Iterable[SourceRecord], now: float, past_days: float, future_s
     list[Given], list[DeadLetter]
 ]:  # fmt: skip
     """Return what was given, with where it stood, and what cannot be processed."""
-    return read_lines(records, decode_feedback, lambda event: invalid_because(event, now, past_days, future_seconds))
-
-
-def invalid_because(event: FeedbackEvent, now: float, past_days: float, future_seconds: float) -> str | None:
-    """Return why feedback cannot be stored, as a path and a reason that does not quote it, or None."""
-    if not event.feedback_id or len(event.feedback_id) > MOST_NAME_CHARACTERS:
-        return f"$.feedback_id: empty, or more than {MOST_NAME_CHARACTERS} characters"
-    if not math.isfinite(event.at) or not now - past_days * 86_400 <= event.at <= now + future_seconds:
-        return f"$.at: more than {past_days:g} days ago, or more than {future_seconds:g} seconds from now"
-    if event.event_id is None and not event.response_id:
-        return "$.event_id: neither it nor response_id is set"
-    if event.event_id is not None and not _is_uuid(event.event_id):
-        return "$.event_id: not a UUID of 36 characters"
-    if event.score is not None and not math.isfinite(event.score):
-        return "$.score: not a number"
-    for name in ("response_id", "label"):
-        if len(getattr(event, name) or "") > MOST_NAME_CHARACTERS:
-            return f"$.{name}: more than {MOST_NAME_CHARACTERS} characters"
-    return None
+    bounds = Bounds(now, past_days, future_seconds)
+    return read_lines(records, decode_feedback, lambda event: feedback_invalid(event, bounds))
 
 
 def rows_of(given: Sequence[Given], scanner: PiiScanner, secret: bytes) -> dict[str, list[Any]]:
@@ -65,10 +46,3 @@ def rows_of(given: Sequence[Given], scanner: PiiScanner, secret: bytes) -> dict[
         "comment": [masked(event.comment)[:MOST_CHARACTERS] for _, event in given],
         "who": [keyed_hash(event.who, secret) for _, event in given],
     }
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text.lower()
-    except ValueError:
-        return False

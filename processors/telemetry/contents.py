@@ -11,13 +11,14 @@ from detectors.pii.mask import mask
 from detectors.protocols import PiiScanner
 from inferwatch import topics
 from inferwatch.events import DropReport, ServerSample, TelemetryEvent
+from inferwatch.validity import Bounds
+from inferwatch.validity_telemetry import telemetry_invalid
 from inferwatch.wire import decode_telemetry
 from processors.enrich.decode import DeadLetter, SourceRecord
 from processors.enrich.mask import DEFAULT_ENVIRONMENT
 from processors.lines import read_lines
 from processors.records import Position
 from processors.settings import EnrichSettings
-from processors.telemetry.validate import invalid_because
 from storage.sink import Columns, Table
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ class Telemetry:
 
     def read(self, records: Iterable[SourceRecord], now: float) -> tuple[dict[Table, list[Given]], list[DeadLetter]]:
         """Return samples and reports, with where they stood, and what is neither."""
-        bounds = (now, self._settings.past_days, self._settings.future_seconds)
-        good, dead = read_lines(records, decode_telemetry, lambda event: invalid_because(event, *bounds))
+        bounds = Bounds(now, self._settings.past_days, self._settings.future_seconds)
+        good, dead = read_lines(records, decode_telemetry, lambda event: telemetry_invalid(event, bounds))
         found: dict[Table, list[Given]] = {table: [] for table in self.tables}
         for given in good:
             found[_TABLES[type(given[1])]].append(given)

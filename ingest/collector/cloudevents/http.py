@@ -16,12 +16,13 @@ import msgspec
 
 from inferwatch import topics
 from inferwatch.transport import Record
+from inferwatch.validity import MOST_NAME_CHARACTERS
 from ingest.collector.batch import MOST_EVENT_BYTES, Batch
 from ingest.collector.cloudevents.half import Half, Kind, encode, text_or_data
 from ingest.collector.json_values import objects_in
 from ingest.collector.otlp.attributes import from_json
 from ingest.collector.received import Received
-from ingest.collector.validity import MOST_NAME_CHARACTERS, moment_invalid
+from ingest.collector.validity import moment_invalid
 from ingest.errors import Invalid, TooLarge, WrongMediaType
 
 STRUCTURED: Final = "application/cloudevents+json"
@@ -111,6 +112,11 @@ def _text(attributes: Mapping[str, Any], name: str, index: int) -> str:
     value = attributes.get(name, "")
     if not isinstance(value, str) or len(value) > MOST_NAME_CHARACTERS:
         raise Invalid(index, f"$.{name}", f"not a text of at most {MOST_NAME_CHARACTERS} characters")
+    try:
+        # Bytes of a header that are no UTF-8 come as surrogates, which nothing behind this could write down.
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise Invalid(index, f"$.{name}", "not UTF-8") from error
     return value
 
 

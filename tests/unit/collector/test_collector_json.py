@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from inferwatch import topics
-from inferwatch.events import DropReport, FeedbackEvent, InferenceEvent, Message, Part, ServerSample, Truncation
+from inferwatch.events import InferenceEvent, Message, Part
 from inferwatch.wire import decode_inference, split_record
 from ingest.collector.batch import MOST_EVENT_BYTES, inference_line
 from ingest.collector.caller import ANYONE, Caller
@@ -21,12 +21,9 @@ from ingest.collector.json_events import decode_events, decode_feedback, decode_
 from ingest.collector.json_values import JSON, NDJSON
 from ingest.collector.made_ids import made_id
 from ingest.collector.received import Received
-from ingest.collector.validity import event_invalid, feedback_invalid
-from ingest.collector.validity_telemetry import telemetry_invalid
+from ingest.collector.validity import FUTURE_SECONDS, PAST_DAYS
 from ingest.errors import Invalid, Malformed, Refused, TooLarge
-from processors.enrich import validate
-from processors.feedback import rows as feedback_rows
-from processors.telemetry import validate as telemetry_validate
+from processors.settings import EnrichSettings
 
 NOW = 1_800_000_000.0
 
@@ -180,57 +177,9 @@ def test_a_made_id_sorts_by_time_and_has_the_form_of_version_7() -> None:
     assert made_id(NOW, "a", "b") == made_id(NOW, "a", "b") != made_id(NOW, "ab", "")
 
 
-FLOATS = st.floats() | st.sampled_from([0.0, -1.0, NOW, NOW - 31 * 86_400, NOW + 301, 1e18, 2e18])
-NUMBERS = st.integers(-2, 2**65) | st.sampled_from([2**32, 2**63])
-TEXTS = st.text(max_size=3) | st.sampled_from(["x" * 256, "x" * 257, str(uuid.uuid4())])
-IDS = TEXTS | st.uuids().map(str)
-EVENTS = st.builds(
-    InferenceEvent,
-    event_id=IDS, started_at=FLOATS | st.just(NOW - 5), duration=FLOATS | st.just(1.0), source=st.just("http"),
-    request_model=TEXTS, response_model=st.none() | TEXTS, user=st.none() | TEXTS,
-    time_to_first_token=st.none() | FLOATS, input_tokens=st.none() | NUMBERS, cache_read_tokens=st.none() | NUMBERS,
-    truncated=st.none() | st.builds(Truncation, input_characters=NUMBERS, input_sha256=TEXTS | st.just("0" * 64)),
-    embedding=st.none() | st.tuples(FLOATS),
-)  # fmt: skip
-FEEDBACK = st.builds(
-    FeedbackEvent,
-    feedback_id=IDS, at=FLOATS, event_id=st.none() | IDS, response_id=st.none() | TEXTS, score=st.none() | FLOATS,
-    label=st.none() | TEXTS,
-)  # fmt: skip
-REPORTS = st.builds(
-    DropReport,
-    report_id=TEXTS, at=FLOATS | st.just(NOW), since=FLOATS, source=TEXTS, instance=TEXTS, dropped=NUMBERS,
-    reasons=st.dictionaries(TEXTS, NUMBERS, max_size=2),
-)  # fmt: skip
-SAMPLES = st.builds(
-    ServerSample,
-    sample_id=IDS, at=FLOATS | st.just(NOW), interval=FLOATS | st.just(1.0), instance=TEXTS, model=TEXTS, device=TEXTS,
-    requests=NUMBERS, pending=st.none() | NUMBERS, power=st.none() | FLOATS, utilisation=st.none() | FLOATS,
-    failures=st.dictionaries(TEXTS, NUMBERS, max_size=2),
-)  # fmt: skip
-
-
-@given(EVENTS)
-def test_an_event_is_refused_here_exactly_where_it_would_be_a_dead_letter(event: InferenceEvent) -> None:
-    later = validate.invalid_because(event, NOW, 30.0, 300.0)
-    here = event_invalid(event, NOW)
-    assert (here is None) == (later is None), (here, later)
-
-
-@given(FEEDBACK)
-def test_feedback_is_refused_here_exactly_where_it_would_be_a_dead_letter(event: FeedbackEvent) -> None:
-    later = feedback_rows.invalid_because(event, NOW, 30.0, 300.0)
-    assert (feedback_invalid(event, NOW) is None) == (later is None), later
-
-
-TOO_MUCH = DropReport(report_id="r", at=NOW, since=0.0, source="sdk", instance="i", reasons={"x": 2**62, "y": 2**62})
-
-
-@given(REPORTS | SAMPLES)
-@example(TOO_MUCH)
-def test_telemetry_is_refused_here_exactly_where_it_would_be_a_dead_letter(event: DropReport | ServerSample) -> None:
-    later = telemetry_validate.invalid_because(event, NOW, 30.0, 300.0)
-    assert (telemetry_invalid(event, NOW) is None) == (later is None), later
+def test_what_is_believed_here_is_what_workers_believe_unless_they_are_told_otherwise() -> None:
+    workers = EnrichSettings()
+    assert (workers.past_days, workers.future_seconds) == (PAST_DAYS, FUTURE_SECONDS)
 
 
 JSONS = st.recursive(

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from inferwatch import InferenceEvent, Truncation, text_message
 from inferwatch.errors import EventError
+from inferwatch.validity import MOST_TOKENS
 from inferwatch.wire import decode_inference, encode_event, split_record
 from processors.enrich import decode as decode_module
 from processors.enrich.decode import MOST_EVENTS, DeadLetter, Decoded, SourceRecord, decode
-from processors.enrich.validate import MOST_TOKENS, invalid_because
+from processors.enrich.validate import invalid_because
 from processors.records import Position
 from tests.unit.processors.makers import NOW, event, pipeline, record
 

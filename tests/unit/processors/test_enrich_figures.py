@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferwatch import Truncation, text_message
+from inferwatch.validity import MOST_TOKENS
 from processors.enrich.figures import SUB_TOKENS_CLAMPED
 from processors.enrich.latency import time_per_output_token
 from processors.enrich.measurements import measurements_of
 from processors.enrich.tokens import count_tokens
-from processors.enrich.validate import MOST_TOKENS
 from tests.unit.processors.makers import enriched, event, row, rows
 
 ASKED = (text_message("user", "x" * 9),)

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from inferwatch import InferenceEvent, Message, Part, TensorSummary, Truncation, text_message
 from inferwatch.truncation import sha256_of
+from inferwatch.validity import MOST_TOKENS
 from processors.enrich.figures import SUB_TOKENS_CLAMPED
 from processors.enrich.pipeline import MOST_TEXT_CHARACTERS
 from processors.enrich.rows import TEXT_CUT, decimals, flags_of, rows_of, uuids
-from processors.enrich.validate import MOST_TOKENS
 from processors.records import Position
 from tests.unit.processors.makers import NOW, enriched, event, pipeline, record, row, rows, source
 

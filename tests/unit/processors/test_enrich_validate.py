@@ -12,10 +12,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inferwatch import InferenceEvent, Truncation
+from inferwatch.validity import MOST_ATTRIBUTES, MOST_TOKENS
 from inferwatch.wire import encode_event
 from processors.enrich.decode import SourceRecord, decode
 from processors.enrich.fields import Fields
-from processors.enrich.validate import MOST_ATTRIBUTES, MOST_TOKENS, ids_suspect, invalid_because, suspects
+from processors.enrich.validate import ids_suspect, invalid_because, suspects
 from tests.unit.processors.makers import NOW, event, pipeline, record
 
 BOUNDS = (NOW, 30.0, 300.0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 
+from inferwatch.validity import Bounds
+from inferwatch.validity_telemetry import telemetry_invalid
 from inferwatch.wire import decode_telemetry, encode_event
 from ingest.errors import ScrapeError
 from ingest.scraper.exposition import read_exposition
@@ -13,7 +15,6 @@ from ingest.scraper.samples import key_of, sample_of
 from ingest.scraper.settings import ServerAddress
 from ingest.scraper.watched import Watched
 from processors.records import model_key
-from processors.telemetry.validate import invalid_because
 from tests.support.triton_says import GPU, METRICS
 
 
@@ -73,4 +74,4 @@ def test_every_sample_is_one_that_the_worker_takes() -> None:
     for one in watched.answered(clock, Answers(read_exposition(METRICS))):
         decoded = decode_telemetry(encode_event(one))
         assert decoded == one
-        assert invalid_because(decoded, clock.now(), 30.0, 300.0) is None
+        assert telemetry_invalid(decoded, Bounds(clock.now(), 30.0, 300.0)) is None

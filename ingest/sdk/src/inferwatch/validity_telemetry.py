@@ -1,4 +1,4 @@
-"""Telemetry that decodes and yet cannot be true; the rules of `processors.telemetry.validate`, as a test sees to."""
+"""Telemetry that decodes and yet cannot be true; see `validity`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from inferwatch.events import DropReport, ServerSample, TelemetryEvent
-from ingest.collector.validity import (
-    MOST_NAME_CHARACTERS,
-    PAST_SECONDS,
-    Reason,
-    is_uuid,
-    moment_invalid,
-    names_invalid,
-    version_invalid,
-)
+from inferwatch.validity import MOST_NAME_CHARACTERS, Bounds, Reason, id_invalid, moment_invalid, names_invalid
 
 MOST_REASONS: Final = 64
 MOST_COUNT: Final = 2**63 - 1
@@ -28,21 +20,10 @@ _READINGS: Final = (
 )
 
 
-def telemetry_invalid(event: TelemetryEvent, now: float) -> Reason | None:
-    """Return why a report or a sample cannot be true at `now`, None where it can."""
-    return (
-        version_invalid(event.schema_version)
-        or moment_invalid("at", event.at, now)
-        or _named(event, ("source", "report_id", "instance") if isinstance(event, DropReport) else ("instance",))
-        or (_report(event) if isinstance(event, DropReport) else _sample(event))
-    )
-
-
-def _named(event: TelemetryEvent, required: tuple[str, ...]) -> Reason | None:
-    for name in required:
-        if not getattr(event, name):
-            return f"$.{name}", "empty"
-    return None
+def telemetry_invalid(event: TelemetryEvent, bounds: Bounds) -> Reason | None:
+    """Return why a report or a sample cannot be true, None where it can."""
+    told = _report(event) if isinstance(event, DropReport) else _sample(event, bounds)
+    return moment_invalid("at", event.at, bounds) or told
 
 
 def _report(event: DropReport) -> Reason | None:
@@ -52,14 +33,15 @@ def _report(event: DropReport) -> Reason | None:
     for name in ("dropped", "failed"):
         if not 0 <= getattr(event, name) <= MOST_COUNT:
             return f"$.{name}", f"not between 0 and {MOST_COUNT}"
-    names = ("report_id", "source", "instance", "service", "environment", "team")
-    return names_invalid(event, names) or _reasons("reasons", event.reasons)
+    return (
+        _empty(event, ("source", "report_id", "instance"))
+        or names_invalid(event, ("report_id", "source", "instance", "service", "environment", "team"))
+        or _reasons("reasons", event.reasons)
+    )
 
 
-def _sample(event: ServerSample) -> Reason | None:
-    if not is_uuid(event.sample_id):
-        return "$.sample_id", "not a UUID of 36 characters"
-    if not 0 < event.interval <= PAST_SECONDS:
+def _sample(event: ServerSample, bounds: Bounds) -> Reason | None:
+    if not 0 < event.interval <= bounds.now - bounds.first:
         return "$.interval", "not above 0, too long or not a number"
     if bool(event.model) == bool(event.device):
         return "$.model", "neither it nor device is set, or both"
@@ -71,8 +53,16 @@ def _sample(event: ServerSample) -> Reason | None:
             return f"$.{name}", "negative, too large or not a number"
     if not 0 <= (event.utilisation or 0.0) <= 1:
         return "$.utilisation", "not between 0 and 1"
-    names = ("instance", "environment", "model", "model_version", "device")
-    return names_invalid(event, names) or _reasons("failures", event.failures)
+    return (
+        id_invalid("sample_id", event.sample_id)
+        or _empty(event, ("instance",))
+        or names_invalid(event, ("instance", "environment", "model", "model_version", "device"))
+        or _reasons("failures", event.failures)
+    )
+
+
+def _empty(event: TelemetryEvent, required: tuple[str, ...]) -> Reason | None:
+    return next(((f"$.{name}", "empty") for name in required if not getattr(event, name)), None)
 
 
 def _reasons(name: str, counts: Mapping[str, int]) -> Reason | None:
