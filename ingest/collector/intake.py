@@ -26,13 +26,19 @@ class Intake:
     """
 
     def __init__(
-        self, outlet: Outlet, in_flight: InFlight, counters: Counters, ack_seconds: float, remembered: int
+        self,
+        outlet: Outlet,
+        in_flight: InFlight,
+        counters: Counters,
+        ack_seconds: float,
+        remembered: int,
+        remembered_bytes: int,
     ) -> None:
         self._outlet = outlet
         self._in_flight = in_flight
         self._counters = counters
         self._ack_seconds = ack_seconds
-        self._outcomes = Outcomes(remembered)
+        self._outcomes = Outcomes(remembered, remembered_bytes)
 
     async def accept(self, batch: Batch, repeat: Repeat | None) -> bytes:
         """Return the answer of a batch once it is stored.
@@ -52,13 +58,17 @@ class Intake:
 
     def _begin(self, batch: Batch, repeat: Repeat | None) -> Outcome:
         """Send a batch for the first time (step 1), and hold its bytes until it is settled (step 2)."""
+        # What is remembered of a request must not keep its records: hence not `batch` below.
+        counts, total = batch.counts, len(batch.records)
 
         def settled() -> None:
             self._in_flight.give_back(delivery.size)
             if not delivery.failed:
-                for name, number in batch.counts:
+                for name, number in counts:
                     self._counters.add(name, number)
-            elif repeat is not None and len(delivery.failed) < len(batch.records):
+                if repeat is not None:
+                    self._outcomes.no_longer_halved(repeat)
+            elif repeat is not None and len(delivery.failed) < total:
                 self._outcomes.keep_halved(repeat)
             elif repeat is not None:
                 self._outcomes.forget(repeat)

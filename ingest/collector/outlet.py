@@ -50,7 +50,9 @@ class Delivery:
 
     async def wait(self) -> None:
         """Wait until nothing waits any more."""
-        await self._done.wait()
+        # Others may run between the last settling and this waking up, and send again what failed.
+        while self.pending:
+            await self._done.wait()
 
     def _settle(self) -> None:
         self._waiting -= 1

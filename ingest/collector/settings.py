@@ -33,7 +33,8 @@ class CollectorSettings:
         ack_seconds: longest that an answer waits for Kafka; less than the 10 s for which OTLP's exporters wait.
         delivery_seconds: longest that Kafka is tried for a record; longer than `ack_seconds`, so that who tries again
             finds out what became of the first attempt.
-        remembered_requests: finished requests whose Idempotency-Key is recognised.
+        remembered_requests: most requests that are recognised when they come again.
+        remembered_bytes: most bytes of the answers that are kept for them.
         join_seconds: longest that half an inference waits for its other half.
         session_seconds: how long a collector that was killed keeps halves from the others.
         join_bytes: bytes of such halves held in memory; beyond, the oldest wait no longer.
@@ -58,6 +59,7 @@ class CollectorSettings:
     ack_seconds: float = 8.0
     delivery_seconds: float = 60.0
     remembered_requests: int = 10_000
+    remembered_bytes: int = 64 << 20
     join_seconds: float = 60.0
     session_seconds: float = 10.0
     join_bytes: int = 64 << 20
@@ -67,7 +69,7 @@ class CollectorSettings:
         for name in ("http_port", "grpc_port"):
             if not 0 <= getattr(self, name) <= 65_535:
                 raise SettingError(name, getattr(self, name), "a port from 0 to 65535")
-        for name in ("max_body_bytes", "max_text_characters", "remembered_requests", "join_bytes"):
+        for name in ("max_body_bytes", "max_text_characters", "remembered_requests", "remembered_bytes", "join_bytes"):
             if getattr(self, name) < 1:
                 raise SettingError(name, getattr(self, name), "a number of at least 1")
         for name in ("requests_per_second", "bytes_per_second"):

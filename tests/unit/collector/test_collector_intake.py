@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
+import weakref
 import zlib
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -17,7 +20,7 @@ from ingest.collector.batch import Batch
 from ingest.collector.body import read_body
 from ingest.collector.intake import Intake
 from ingest.collector.metrics import Counters
-from ingest.collector.outcomes import Repeat
+from ingest.collector.outcomes import Outcome, Outcomes, Repeat
 from ingest.collector.outlet import Delivery, MemoryOutlet
 from ingest.errors import KeyReused, Malformed, TimedOut, TooLarge, TooMany, Unavailable, WrongMediaType
 
@@ -45,6 +48,12 @@ class HeldOutlet:
         """Nothing to do."""
 
 
+class WatchedRecord(Record):
+    """A record of which a test can see whether it is still held."""
+
+    __slots__ = ("__weakref__",)
+
+
 def batch(*values: bytes) -> Batch:
     counts = (("inferwatch_collector_events_total", len(values)),)
     return Batch(tuple(Record("t", value, 1) for value in values), b"answer", counts)  # type: ignore[arg-type]
@@ -57,11 +66,13 @@ def repeat(key: str = "k", digest: str = "d") -> Repeat:
 class Bed:
     """An intake with its outlet."""
 
-    def __init__(self, ack_seconds: float = 60.0, most: int = 1000, remembered: int = 10) -> None:
+    def __init__(
+        self, ack_seconds: float = 60.0, most: int = 1000, remembered: int = 10, remembered_bytes: int = 1000
+    ) -> None:
         self.outlet = HeldOutlet()
         self.in_flight = InFlight(most)
         self.counters = Counters()
-        self.intake = Intake(self.outlet, self.in_flight, self.counters, ack_seconds, remembered)
+        self.intake = Intake(self.outlet, self.in_flight, self.counters, ack_seconds, remembered, remembered_bytes)
 
     async def begun(self, given: Batch, again: Repeat | None = None) -> asyncio.Task[bytes]:
         task = asyncio.create_task(self.intake.accept(given, again))
@@ -139,6 +150,89 @@ async def test_what_failed_altogether_begins_anew() -> None:
     await task
 
 
+async def test_the_first_attempt_waits_for_what_a_repetition_sends_again() -> None:
+    bed = Bed()
+    first = await bed.begun(batch(b"a", b"b"), repeat())
+    # The records are settled just before the repetition runs, which is before the first attempt is awake.
+    asyncio.get_running_loop().call_soon(bed.outlet.settle, "", "timed out")
+    second = await bed.begun(batch(b"a", b"b"), repeat())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert [record.value for record, _ in bed.outlet.held] == [b"b"]
+    assert not first.done()
+    bed.outlet.settle("")
+    assert (await first, await second) == (b"answer", b"answer")
+
+
+async def half_stored(bed: Bed, again: Repeat | None) -> list[weakref.ref[WatchedRecord]]:
+    """Have one record stored and one refused; return both, in this order, where they are still held."""
+    records = WatchedRecord("t", b"a", 1), WatchedRecord("t", b"b", 1)
+    task = await bed.begun(Batch(records, b"answer"), again)
+    bed.outlet.settle("", "timed out")
+    with pytest.raises(Unavailable):
+        await task
+    return [weakref.ref(record) for record in records]
+
+
+async def collected() -> None:
+    """Let go of what nothing refers to; until its next turn the loop refers to what a task waited for."""
+    await asyncio.sleep(0)
+    gc.collect()
+
+
+@pytest.mark.parametrize("again", [repeat(), None])
+async def test_only_records_that_may_be_sent_again_are_held_on(again: Repeat | None) -> None:
+    bed = Bed()
+    stored, failed = await half_stored(bed, again)
+    await collected()
+    assert stored() is None
+    assert (failed() is not None) is (again is not None)
+
+
+async def test_of_what_is_stored_only_the_answer_is_held_on() -> None:
+    bed = Bed()
+    stored, failed = await half_stored(bed, repeat())
+    task = await bed.begun(batch(b"a", b"b"), repeat())
+    bed.outlet.settle("")
+    assert await task == b"answer"
+    await collected()
+    assert stored() is failed() is None
+
+
+async def halved_then_stored(bed: Bed, key: str) -> None:
+    task = await bed.begun(batch(b"a", b"b"), repeat(key))
+    bed.outlet.settle("", "timed out")
+    with pytest.raises(Unavailable):
+        await task
+    task = await bed.begun(batch(b"a", b"b"), repeat(key))
+    bed.outlet.settle("")
+    await task
+
+
+async def test_what_was_stored_in_two_steps_is_remembered_like_anything_else() -> None:
+    bed = Bed(remembered=100)
+    for number in range(20):
+        await halved_then_stored(bed, f"k{number}")
+    for number in range(20):
+        task = await bed.begun(batch(b"a", b"b"), repeat(f"k{number}"))
+        assert bed.outlet.held == []
+        assert await task == b"answer"
+
+
+async def test_of_halved_requests_only_a_few_are_remembered() -> None:
+    bed = Bed(remembered=100)
+    for number in range(9):
+        task = await bed.begun(batch(b"a", b"b"), repeat(f"k{number}"))
+        bed.outlet.settle("", "timed out")
+        with pytest.raises(Unavailable):
+            await task
+    for number, sent in ((8, [b"b"]), (0, [b"a", b"b"])):
+        task = await bed.begun(batch(b"a", b"b"), repeat(f"k{number}"))
+        assert [record.value for record, _ in bed.outlet.held] == sent
+        bed.outlet.settle(*("" for _ in sent))
+        await task
+
+
 async def test_a_key_is_not_for_two_bodies() -> None:
     bed = Bed()
     task = await bed.begun(batch(b"a"), repeat())
@@ -157,6 +251,37 @@ async def test_only_so_many_requests_are_remembered() -> None:
     assert len(bed.intake._outcomes) == 2
     await bed.intake.accept(batch(b"c"), repeat("c"))
     assert bed.counters["inferwatch_collector_repeats_total"] == 1
+
+
+async def stored(bed: Bed, key: str, answer: bytes) -> None:
+    task = await bed.begun(Batch((Record("t", b"a", 1),), answer), repeat(key))
+    bed.outlet.settle(*("" for _ in bed.outlet.held))
+    assert await task == answer
+
+
+async def test_answers_are_remembered_up_to_so_many_bytes_and_the_last_one_always() -> None:
+    bed = Bed(remembered_bytes=10)
+    for key, answer, remembered in (("a", b"12345", 1), ("b", b"12345", 2), ("c", b"1", 2), ("d", bytes(11), 1)):
+        await stored(bed, key, answer)
+        assert len(bed.intake._outcomes) == remembered
+    await stored(bed, "d", bytes(11))
+    assert bed.counters["inferwatch_collector_repeats_total"] == 1
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 30)), max_size=40))
+def test_what_is_remembered_is_bounded_whatever_comes(requests: list[tuple[str, int]]) -> None:
+    remembered = Outcomes(4, 50)
+    sizes: OrderedDict[str, int] = OrderedDict()
+    for key, size in requests:
+        known = remembered.find(repeat(key))
+        assert (known is not None) == (key in sizes)
+        if known is None:
+            remembered.remember(repeat(key), Outcome(bytes(size), Delivery()))
+            sizes[key] = size
+        sizes.move_to_end(key)
+        while len(sizes) > 4 or sum(sizes.values()) > 50:
+            sizes.popitem(last=False)
+        assert len(remembered) == len(sizes)
 
 
 async def test_what_does_not_fit_is_sent_away_and_not_remembered() -> None:
