@@ -43,6 +43,11 @@ _HEADERS: Final = {
     "expect": ("100-continue",),
     "x-api-key": ("iw_00000000_" + "x" * 43, "nonsense"),
 }
+_CLOUDEVENT: Final = {
+    "ce-specversion": b"1.0",
+    "ce-id": b"1",
+    "ce-type": b"org.kubeflow.serving.inference.request",
+}
 
 
 class Hostile:
@@ -164,7 +169,14 @@ class Hostile:
                 head + b"content-length: -1\r\n\r\n",
                 head + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{}",
                 head[: chance.randrange(len(head))],
+                head + self._above_ascii() + b"content-length: 2\r\n\r\n{}",
                 head + b"x: " + b"y" * chance.randrange(100_000) + b"\r\n\r\n",
                 b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + chance.randbytes(chance.randrange(200)),
             ]
         )
+
+    def _above_ascii(self) -> bytes:
+        """Return the headers of a CloudEvent, one of them, or another, with bytes that are hardly UTF-8."""
+        headers = dict(_CLOUDEVENT)
+        headers[self._random.choice(list(_HEADERS))] = bytes(0x80 | byte for byte in self._random.randbytes(3))
+        return b"".join(name.encode() + b": " + value + b"\r\n" for name, value in headers.items())

@@ -78,6 +78,9 @@ def test_request_and_response_have_one_key_and_components_have_their_own() -> No
         ({"ce-time": "2027-01-15T08:00:00"}, "$.time"),
         ({"ce-time": "1999-01-15T08:00:00Z"}, "$.time"),
         ({"ce-namespace": "x" * 300}, "$.namespace"),
+        # How the server hands on the byte 0xff, which is no UTF-8.
+        ({"ce-id": "\udcff"}, "$.id"),
+        ({"ce-endpoint": "a\udc80%41"}, "$.endpoint"),
     ],
 )
 def test_what_cannot_be_taken_is_named(headers: dict[str, str], path: str) -> None:
