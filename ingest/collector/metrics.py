@@ -21,7 +21,7 @@ MetricName = Literal[
     "inferwatch_collector_telemetry_total",
     # Halves of inferences, from KServe's logger, that were acknowledged.
     "inferwatch_collector_halves_total",
-    # OTLP spans, log records and data points that are no inference; they were accepted and left out.
+    # OTLP spans that are no inference, log records and data points; left out, and of the latter two senders were told.
     "inferwatch_collector_otlp_ignored_total",
     # OTLP spans that are inferences and cannot be true; their senders were told.
     "inferwatch_collector_otlp_rejected_total",

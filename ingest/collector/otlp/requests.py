@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from inferwatch.errors import EventError
@@ -37,6 +38,12 @@ R = TypeVar("R", ExportTraceServiceRequest, ExportLogsServiceRequest, ExportMetr
 
 _IDS: Final = ("traceId", "spanId", "parentSpanId")
 _MOST_REASONS: Final = 3
+_NO_LOGS: Final = (
+    "log records are not stored: messages are read from spans, where"
+    " OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental and"
+    " OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=span_only put them"
+)
+_NO_METRICS: Final = "data points are not stored: inferences are read from spans"
 _UNEXPECTED: Final = (AttributeError, TypeError, ValueError, OverflowError)
 """What protobuf's JSON reader lets through of values that it did not expect."""
 
@@ -76,17 +83,30 @@ def decode_traces(received: Received) -> Batch:
 
 
 def decode_logs(received: Received) -> Batch:
-    """Return nothing to store: log records are accepted, so that exporters stay quiet, and left out."""
+    """Return nothing to store: log records are left out, and their sender is told."""
     request = read(received, ExportLogsServiceRequest)
-    ignored = sum(len(scope.log_records) for resource in request.resource_logs for scope in resource.scope_logs)
-    return _left_out(ExportLogsServiceResponse(), ignored, received)
+    left_out = sum(len(scope.log_records) for resource in request.resource_logs for scope in resource.scope_logs)
+    answer = ExportLogsServiceResponse()
+    if left_out:
+        answer.partial_success.rejected_log_records = left_out
+        answer.partial_success.error_message = _NO_LOGS
+    return _left_out(answer, left_out, received)
 
 
 def decode_metrics(received: Received) -> Batch:
-    """Return nothing to store: metrics are accepted, so that exporters stay quiet, and left out."""
+    """Return nothing to store: data points are left out, and their sender is told."""
     request = read(received, ExportMetricsServiceRequest)
-    ignored = sum(len(scope.metrics) for resource in request.resource_metrics for scope in resource.scope_metrics)
-    return _left_out(ExportMetricsServiceResponse(), ignored, received)
+    left_out = sum(
+        _data_points(metric)
+        for resource in request.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    )
+    answer = ExportMetricsServiceResponse()
+    if left_out:
+        answer.partial_success.rejected_data_points = left_out
+        answer.partial_success.error_message = _NO_METRICS
+    return _left_out(answer, left_out, received)
 
 
 def read(received: Received, kind: Callable[[], R]) -> R:
@@ -134,8 +154,13 @@ def _traces_answer(rejected: list[str]) -> ExportTraceServiceResponse:
     return answer
 
 
-def _left_out(answer: Message, ignored: int, received: Received) -> Batch:
-    return Batch((), _written(answer, received.media_type), (("inferwatch_collector_otlp_ignored_total", ignored),))
+def _data_points(metric: Metric) -> int:
+    kind = metric.WhichOneof("data")
+    return 0 if kind is None else len(getattr(metric, kind).data_points)
+
+
+def _left_out(answer: Message, count: int, received: Received) -> Batch:
+    return Batch((), _written(answer, received.media_type), (("inferwatch_collector_otlp_ignored_total", count),))
 
 
 def _written(answer: Message, media_type: str) -> bytes:

@@ -7,6 +7,7 @@ import base64
 import msgspec
 import pytest
 from google.protobuf.json_format import MessageToDict
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
 from inferwatch.events import InferenceEvent, Message, Part, text_message
 from inferwatch.wire import decode_inference, split_record
@@ -94,7 +95,11 @@ def test_tool_calls_and_their_answers_are_found(name: str) -> None:
 def test_where_messages_are_elsewhere_the_event_says_that_it_has_none(name: str) -> None:
     assert events(name)["plain"].content_unavailable
     received = Received(ANYONE, "/v1/logs", PROTOBUF, payloads.logs(name), 0)
-    assert decode_logs(received).records == ()
+    logs = decode_logs(received)
+    told = ExportLogsServiceResponse.FromString(logs.answer).partial_success
+    assert logs.records == ()
+    assert told.rejected_log_records == dict(logs.counts)["inferwatch_collector_otlp_ignored_total"] > 0
+    assert "spans" in told.error_message
 
 
 @pytest.mark.parametrize("name", [name for name in OPENAI if name != "traceloop-openai-0.30.0"])

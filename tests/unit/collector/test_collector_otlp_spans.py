@@ -8,11 +8,16 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
+from opentelemetry.proto.metrics.v1.metrics_pb2 import NumberDataPoint
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from inferwatch.events import InferenceEvent
@@ -20,7 +25,7 @@ from inferwatch.wire import decode_inference, split_record
 from ingest.collector.batch import Batch
 from ingest.collector.caller import ANYONE
 from ingest.collector.json_values import JSON
-from ingest.collector.otlp.requests import PROTOBUF, decode_traces
+from ingest.collector.otlp.requests import PROTOBUF, decode_metrics, decode_traces
 from ingest.collector.received import Received
 from ingest.errors import Malformed
 
@@ -171,6 +176,28 @@ def test_a_span_that_cannot_be_is_rejected_by_name_and_others_are_taken(changes:
     assert made.records == ()
     assert answer.partial_success.rejected_spans == 1
     assert answer.partial_success.error_message
+
+
+def test_data_points_are_told_as_rejected_one_by_one_and_a_request_without_any_is_taken() -> None:
+    request = ExportMetricsServiceRequest()
+    metrics = request.resource_metrics.add().scope_metrics.add().metrics
+    assert told_of(request) == (0, "")
+    metrics.add(name="counted").sum.data_points.extend([NumberDataPoint(), NumberDataPoint()])
+    metrics.add(name="measured").gauge.data_points.add()
+    metrics.add(name="spread").histogram.data_points.add()
+    metrics.add(name="spread more").exponential_histogram.data_points.add()
+    metrics.add(name="summed up").summary.data_points.add()
+    metrics.add(name="of no kind")
+    rejected, reason = told_of(request)
+    assert rejected == 6
+    assert reason
+
+
+def told_of(request: ExportMetricsServiceRequest) -> tuple[int, str]:
+    made = decode_metrics(Received(ANYONE, "/v1/metrics", PROTOBUF, request.SerializeToString(), NOW))
+    told = ExportMetricsServiceResponse.FromString(made.answer).partial_success
+    assert made.counts == (("inferwatch_collector_otlp_ignored_total", told.rejected_data_points),)
+    return told.rejected_data_points, told.error_message
 
 
 def test_values_of_another_type_are_as_if_they_were_not_there() -> None:
