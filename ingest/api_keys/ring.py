@@ -18,7 +18,7 @@ _NOBODY: Final = ApiKey(id="", sha256="0" * 64, created_at=0.0)
 
 
 class KeyRing:
-    """Recognises keys. A file that is gone or damaged later leaves the keys as they were, and is said in the log.
+    """Recognises keys. A file that is gone or damaged later leaves the keys as they were, and is said in the log, once.
 
     Raises:
         KeyFileError: when it is made, the file cannot be used.
@@ -27,7 +27,7 @@ class KeyRing:
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
         self._clock = clock
-        self._seen = self._version()
+        self._seen = self._told = self._version()
         self._keys = {key.id: key for key in load(path)}
 
     def recognise(self, text: str) -> ApiKey | None:
@@ -41,15 +41,19 @@ class KeyRing:
         version = self._version()
         if version == self._seen:
             return
-        self._seen = version
         try:
             self._keys = {key.id: key for key in load(self._path)}
         except KeyFileError as error:
-            log.error("API keys stay as they were: %s", error)
+            # It is tried at each request, for what keeps it from being read may pass without a trace on the file.
+            if version != self._told:
+                log.error("API keys stay as they were: %s", error)
+        else:
+            self._seen = version
+        self._told = version
 
-    def _version(self) -> tuple[int, int, int] | None:
+    def _version(self) -> tuple[int, int, int, int] | None:
         try:
             stat = self._path.stat()
         except OSError:
             return None
-        return stat.st_mtime_ns, stat.st_ino, stat.st_size
+        return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_size

@@ -80,6 +80,38 @@ def test_a_file_that_is_damaged_or_gone_later_leaves_the_keys_as_they_were(file:
     assert ring.recognise(text) is not None
 
 
+def test_a_file_that_could_not_be_read_once_is_read_again_as_it_is(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    key, text = create(file, 1000.0)
+    ring = KeyRing(file, At())
+    revoke(file, key.id, 1001.0)
+    with monkeypatch.context() as patched:
+
+        def unreadable(_path: Path) -> bytes:
+            raise PermissionError(13, "Permission denied")
+
+        patched.setattr(Path, "read_bytes", unreadable)
+        assert ring.recognise(text) is not None
+        assert ring.recognise(text) is not None
+    assert ring.recognise(text) is None
+    assert [record.getMessage() for record in caplog.records] == [
+        f"API keys stay as they were: {file}, the file with API keys, cannot be read: Permission denied"
+    ]
+
+
+def test_a_file_written_in_place_is_noticed_whatever_its_size_and_time_say(file: Path) -> None:
+    _, text = create(file, 1000.0)
+    ring = KeyRing(file, At())
+    before = file.stat()
+    # A clock of a file system has steps: wait for the next one.
+    while file.stat().st_ctime_ns == before.st_ctime_ns:
+        file.write_bytes(file.read_bytes().replace(text[3:11].encode(), b"00000000"))
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert ring.recognise(text) is None
+
+
 @pytest.mark.parametrize("content", ["", "[", "{}", '[{"id": 7}]', "\xff"])
 def test_a_file_that_is_none_of_ours_is_refused_by_its_path(file: Path, content: str) -> None:
     file.parent.mkdir()
