@@ -49,21 +49,29 @@ def inference_line(event: InferenceEvent, most_characters: int, index: int) -> b
         Invalid: it cannot be written, see `line_of`.
     """
     event = truncate(event, most_characters)
-    line = line_of(event, index)
+    line = _encoded(event, index)
     while len(line) > MOST_EVENT_BYTES and most_characters > _LEAST_CHARACTERS:
         most_characters //= 8
-        line = line_of(truncate(msgspec.structs.replace(event, truncated=None), most_characters), index)
+        line = _encoded(truncate(msgspec.structs.replace(event, truncated=None), most_characters), index)
     if len(line) > MOST_EVENT_BYTES:
         raise TooLarge("the event without its text", MOST_EVENT_BYTES, index)
     return line
 
 
-def line_of(event: InferenceEvent | FeedbackEvent | TelemetryEvent, index: int) -> bytes:
+def line_of(event: FeedbackEvent | TelemetryEvent, index: int) -> bytes:
     """Return an event as a line.
 
     Raises:
+        TooLarge: no topic would take it.
         Invalid: it is nested more deeply than can be written.
     """
+    line = _encoded(event, index)
+    if len(line) > MOST_EVENT_BYTES:
+        raise TooLarge("the event", MOST_EVENT_BYTES, index)
+    return line
+
+
+def _encoded(event: InferenceEvent | FeedbackEvent | TelemetryEvent, index: int) -> bytes:
     try:
         return encode_event(event)
     except RecursionError as error:

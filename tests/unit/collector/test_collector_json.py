@@ -169,6 +169,15 @@ def test_an_event_beyond_what_a_topic_takes_is_cut_further_and_one_without_text_
     assert caught.value.index == 3
 
 
+def test_feedback_beyond_what_a_topic_takes_is_refused() -> None:
+    rating = {"response_id": "r", "score": 1}
+    record = decode_feedback(received([rating, {**rating, "comment": "x" * (MOST_EVENT_BYTES - 1000)}])).records[-1]
+    assert record.events == 1
+    with pytest.raises(TooLarge) as caught:
+        decode_feedback(received([rating, {**rating, "comment": "x" * MOST_EVENT_BYTES}]))
+    assert caught.value.index == 1
+
+
 def test_a_made_id_sorts_by_time_and_has_the_form_of_version_7() -> None:
     ids = [made_id(at, "cause") for at in (0.0, 1.0, NOW, NOW + 0.001)]
     assert ids == sorted(ids)
