@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import time
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from app import settings
 from app.cli.listening import until_stopped
 from app.environment import Environment
 from app.errors import SettingsError
+from inferwatch.validity import MOST_NAME_CHARACTERS
 
 if TYPE_CHECKING:
     from processors.settings import KafkaSettings
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("inferwatch.collector")
 
 _DAY_SECONDS: Final = 86_400
+_MOST_DAYS: Final = 36_500
 _TOPICS_SECONDS: Final = 3.0
 _TOPICS_PAUSE: Final = 15.0
 
@@ -85,11 +88,34 @@ def api_keys() -> None:
     """
 
 
+def _name(_context: click.Context, _option: click.Parameter, given: str) -> str:
+    """Refuse what no event could bear."""
+    if len(given) > MOST_NAME_CHARACTERS:
+        raise click.BadParameter(f"it has more than {MOST_NAME_CHARACTERS} characters.")
+    return given
+
+
+def _days(_context: click.Context, _option: click.Parameter, given: float | None) -> float | None:
+    """Refuse `nan`, which is in no range and yet passes for it."""
+    if given is not None and math.isnan(given):
+        raise click.BadParameter("it is not a number.")
+    return given
+
+
 @api_keys.command()
-@click.option("--team", default="", help="Team that owns what comes with the key, whatever it says itself.")
-@click.option("--environment", default="", help="Environment of what comes with the key, whatever it says itself.")
+@click.option(
+    "--team", default="", callback=_name, help="Team that owns what comes with the key, whatever it says itself."
+)
+@click.option(
+    "--environment", default="", callback=_name, help="Environment of what comes with the key, whatever it says itself."
+)
 @click.option("--note", default="", help="What the key is for.")
-@click.option("--expires-in-days", type=click.FloatRange(min=0, min_open=True), help="Days until it is refused.")
+@click.option(
+    "--expires-in-days",
+    type=click.FloatRange(min=0, min_open=True, max=_MOST_DAYS),
+    callback=_days,
+    help="Days until it is refused.",
+)
 def create(team: str, environment: str, note: str, expires_in_days: float | None) -> None:
     """Make a key and print it: it is shown once and not kept."""
     from ingest.api_keys import create

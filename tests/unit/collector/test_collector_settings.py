@@ -98,6 +98,34 @@ def test_keys_are_made_listed_and_revoked_from_the_command_line(
     assert "revoked" in runner.invoke(cli, ["api-keys", "list"]).stdout
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("--expires-in-days", days) for days in ("0", "-1", "36501", "1e9", "inf", "nan")),
+        *((name, "x" * 257) for name in ("--team", "--environment")),
+    ],
+)
+def test_no_key_is_made_that_would_not_do_what_was_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, value: str
+) -> None:
+    file = tmp_path / "keys.json"
+    monkeypatch.setenv("INFERWATCH_API_KEYS", str(file))
+    refused = CliRunner().invoke(cli, ["api-keys", "create", option, value])
+    assert refused.exit_code == 2
+    assert option in refused.stderr
+    assert not file.exists()
+
+
+def test_the_longest_time_and_names_of_a_key_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFERWATCH_API_KEYS", str(tmp_path / "keys.json"))
+    runner = CliRunner()
+    longest = ["--expires-in-days", "36500", "--team", "x" * 256, "--environment", "y" * 256]
+    assert runner.invoke(cli, ["api-keys", "create", *longest]).exit_code == 0
+    listed = runner.invoke(cli, ["api-keys", "list"])
+    assert listed.exit_code == 0
+    assert "x" * 256 in listed.stdout
+
+
 def test_without_the_variable_the_commands_say_which_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("INFERWATCH_API_KEYS", raising=False)
     result = CliRunner().invoke(cli, ["api-keys", "list"])
