@@ -15,7 +15,7 @@ IngestError
     ├── Unauthenticated     401: no key, or none that is valid now
     ├── TimedOut            408: the body did not come in time
     ├── KeyReused           422: an idempotency key that was used for another body
-    ├── TooLarge            413: more bytes than a request may have
+    ├── TooLarge            413: more than a request may have
     ├── WrongMediaType      415: a content type or coding that is not understood here
     ├── Malformed           400: a body that is not what its content type says
     ├── Invalid             422: an event that cannot be taken; `index` and `path` say which and where
@@ -151,13 +151,13 @@ class KeyReused(Refused):
 
 
 class TooLarge(Refused):
-    """A request, or one event, has more than `most` bytes; `index` is the event's where it is one."""
+    """A request, or one event, has more than `most` of a unit; `index` is the event's where it is one."""
 
     status = 413
     code = "too_large"
 
-    def __init__(self, what: str, most: int, index: int | None = None) -> None:
-        super().__init__(f"{what} has more than {most} bytes")
+    def __init__(self, what: str, most: int, index: int | None = None, *, unit: str = "bytes") -> None:
+        super().__init__(f"{what} has more than {most} {unit}")
         self.most = most
         self.index = index
 

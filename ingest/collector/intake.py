@@ -10,7 +10,10 @@ from ingest.collector.batch import Batch
 from ingest.collector.metrics import Counters
 from ingest.collector.outcomes import Outcome, Outcomes, Repeat
 from ingest.collector.outlet import Delivery, Outlet, size_of
-from ingest.errors import Unavailable
+from ingest.errors import TooLarge, Unavailable
+
+MOST_RECORDS: Final = 50_000
+"""Of one request: half of what the queue of `KafkaOutlet` takes, and acknowledged well within `ack_seconds`."""
 
 _RETRY_SECONDS: Final = 2
 
@@ -44,9 +47,12 @@ class Intake:
         """Return the answer of a batch once it is stored.
 
         Raises:
+            TooLarge: it has more than `MOST_RECORDS`.
             KeyReused: its Idempotency-Key came before, with another body.
             Unavailable: it is not known to be stored.
         """
+        if len(batch.records) > MOST_RECORDS:
+            raise TooLarge("the request", MOST_RECORDS, unit="records for Kafka")
         outcome = None if repeat is None else self._outcomes.find(repeat)
         if outcome is None:
             outcome = self._begin(batch, repeat)

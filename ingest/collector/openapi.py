@@ -31,7 +31,7 @@ _REFUSALS: Final = {
     "400": "The body is not what its content type says.",
     "401": "No API key, or none that is valid now.",
     "408": "The body did not arrive in time.",
-    "413": "The body, decompressed, or one event is too large.",
+    "413": "The body, decompressed, or one event is too large, or there are too many ratings of different inferences.",
     "415": "The content type or coding is not understood.",
     "422": "An event cannot be taken; `index` and `path` say which and where. Nothing of the request was stored.",
     "429": "More than this key may send.",

@@ -18,7 +18,7 @@ from inferwatch.transport import Record
 from ingest.collector.admission import Bucket, InFlight, Rates
 from ingest.collector.batch import Batch
 from ingest.collector.body import read_body
-from ingest.collector.intake import Intake
+from ingest.collector.intake import MOST_RECORDS, Intake
 from ingest.collector.metrics import Counters
 from ingest.collector.outcomes import Outcome, Outcomes, Repeat
 from ingest.collector.outlet import Delivery, MemoryOutlet
@@ -293,6 +293,19 @@ async def test_what_does_not_fit_is_sent_away_and_not_remembered() -> None:
     await task
     task = await bed.begun(batch(b"de"), repeat("b"))
     bed.outlet.settle("")
+    assert await task == b"answer"
+
+
+async def test_more_records_than_may_wait_for_kafka_are_sent_away_for_good() -> None:
+    bed = Bed(most=100_000)
+    most = Batch((Record("t", b"a", 1),) * MOST_RECORDS, b"answer")
+    with pytest.raises(TooLarge, match="50000 records"):
+        await bed.intake.accept(Batch((*most.records, most.records[0]), b"answer"), repeat())
+    assert bed.outlet.held == []
+    assert bed.in_flight.held == 0
+    task = await bed.begun(most, repeat())
+    for _, delivery in bed.outlet.held:
+        delivery.acknowledged()
     assert await task == b"answer"
 
 
