@@ -137,7 +137,12 @@ class MoodyTriton:
             return found
 
     def _ready(self) -> bool:
+        """Tell whether the model can be asked and the metrics are told, which begins a little later."""
         refused = contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError)
-        with refused, urllib.request.urlopen(f"http://{self.http}/v2/models/moody/ready", timeout=2):
+        with (
+            refused,
+            urllib.request.urlopen(f"http://{self.http}/v2/models/moody/ready", timeout=2),
+            urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=2),
+        ):
             return True
         return False
