@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -56,7 +57,8 @@ class Joiner:
     3. Note in the topic of halves that they are written, until Kafka has acknowledged that.
     4. Tell Kafka from where another owner would have to read.
 
-    Killed between 2 and 3, the next owner writes the same inferences again, with the same ids.
+    Killed between 2 and 3, the next owner writes the same inferences again, with the same ids. Where Kafka does not hear
+    of 4, the next owner reads more, and the notes say what of it is written.
     """
 
     def __init__(self, settings: CollectorSettings, outlet: Outlet, counters: Counters, clock: Clock) -> None:
@@ -70,7 +72,7 @@ class Joiner:
     async def run(self) -> None:
         """Join until `stop` is called. After an error it begins anew, from where Kafka was told to resume."""
         while not self._stopping.is_set():
-            consumer = Consumer(_configuration(self._settings), logger=log)
+            consumer = Consumer({**_configuration(self._settings), "on_commit": self._told}, logger=log)
             consumer.subscribe([topics.CLOUDEVENT_HALVES], on_revoke=self._revoked, on_lost=self._revoked)
             try:
                 while not self._stopping.is_set():
@@ -80,7 +82,7 @@ class Joiner:
                 await self._pause()
             finally:
                 self._partitions.clear()
-                await asyncio.to_thread(consumer.close)
+                await self._leave(consumer)
 
     def stop(self) -> None:
         """End after this round."""
@@ -172,9 +174,35 @@ class Joiner:
         places = [
             TopicPartition(topics.CLOUDEVENT_HALVES, number, state.join.resume_at) for number, state in changed.items()
         ]
-        await asyncio.to_thread(consumer.commit, offsets=places, asynchronous=False)
+        # Waiting for the answer would take as long as a broker stands still, and nothing could end it.
+        consumer.commit(offsets=places, asynchronous=True)
         for state in changed.values():
             state.committed = state.join.resume_at
+
+    def _told(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+        """See whether Kafka knows where to resume; if not, it is told again. Runs inside `consume`, as `_revoked` does."""
+        for place in places:
+            failed = place.error if error is None else error
+            if failed is not None and place.partition in self._partitions:
+                log.warning("Where to resume is not known to Kafka: %s", failed.str())
+                self._partitions[place.partition].committed = -1
+
+    async def _leave(self, consumer: Consumer) -> None:
+        """Leave the group; once stopped, wait no longer than `drain_seconds`, and the group notices by itself."""
+        loop = asyncio.get_running_loop()
+        left: asyncio.Future[None] = loop.create_future()
+
+        def close() -> None:
+            try:
+                consumer.close()
+            finally:
+                # There is no loop any more where nobody waited.
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(left.set_result, None)
+
+        # Not the loop's own threads: a process does not end before those have.
+        threading.Thread(target=close, name="joiner-leaves", daemon=True).start()
+        await asyncio.wait((left,), timeout=self._settings.drain_seconds if self._stopping.is_set() else None)
 
     async def _pause(self) -> None:
         with contextlib.suppress(TimeoutError):
