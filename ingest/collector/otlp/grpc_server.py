@@ -27,7 +27,7 @@ _SERVICES: Final = {
 }
 _CODES: Final[dict[int, grpc.StatusCode]] = {code.value[0]: code for code in grpc.StatusCode}
 _STATUS_DETAILS: Final = "grpc-status-details-bin"
-_MOST_STREAMS: Final = 100
+_CONNECTION_SECONDS: Final = 300.0
 
 Handler = Callable[[bytes, "grpc.aio.ServicerContext[bytes, bytes]"], Awaitable[bytes]]
 
@@ -53,7 +53,12 @@ class GrpcServer:
             options=(
                 # Of a message as it comes and as it decompresses.
                 ("grpc.max_receive_message_length", settings.max_body_bytes),
-                ("grpc.max_concurrent_streams", _MOST_STREAMS),
+                # A message is in memory before anybody can ask for a key: no connection may have more than all may.
+                # Calls beyond that wait at the client.
+                ("grpc.max_concurrent_streams", settings.in_flight_bytes // settings.max_body_bytes),
+                # A message that never ends ends with its connection; well-behaved clients notice nothing.
+                ("grpc.max_connection_age_ms", int(_CONNECTION_SECONDS * 1000)),
+                ("grpc.max_connection_age_grace_ms", int((settings.body_seconds + settings.ack_seconds) * 1000)),
                 ("grpc.so_reuseport", 0),
             )
         )

@@ -1,7 +1,9 @@
 """OTLP over HTTP and gRPC: the same spans, the same keys, the same promises."""
 
+import asyncio
 import gzip
 import ssl
+import struct
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ from ingest.tls import ServerTls
 from tests.support.collector import Client, events_of, running_collector
 from tests.support.otel_payloads import payloads
 
+MAX_CONCURRENT_STREAMS = 3
+"""The number of this setting of HTTP/2."""
 NAME = "traceloop-openai-0.62.4"
 
 
@@ -167,3 +171,16 @@ async def test_both_ports_speak_tls(bootstrap: str, tmp_path: Path) -> None:
         credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes())
         await exporting(client, credentials)(request)
     assert stored(bootstrap, request) == MODELS
+
+
+async def test_one_connection_may_not_have_more_messages_in_memory_than_all_together(bootstrap: str) -> None:
+    bounds = {"max_body_bytes": 1 << 20, "in_flight_bytes": 5 << 20}
+    async with running_collector(bootstrap, **bounds) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.collector.ports.grpc)
+        # The server begins with its settings, of six bytes each (RFC 9113, section 6.5).
+        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
+        head = await reader.readexactly(9)
+        told = dict(struct.iter_unpack(">HI", await reader.readexactly(int.from_bytes(head[:3]))))
+        writer.close()
+        await writer.wait_closed()
+    assert told[MAX_CONCURRENT_STREAMS] == 5
