@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,20 +38,20 @@ class Pair:
 class Join:
     """Takes the records of one partition in their order and says which inferences are due.
 
-    An inference is due when both halves are here, when one has waited for `join_seconds`, or when halves take more than
-    `most_bytes` (then the oldest). Nothing is due before the record at `replayed_to` - 1 has been seen: until then
-    records are read again that an earlier owner of the partition may have joined, as the notes behind them say.
+    An inference is due when both halves are here, or when one has waited for `join_seconds`. Nothing is due before the
+    record at `replayed_to` - 1 has been seen: until then records are read again that an earlier owner of the partition
+    may have joined, as the notes behind them say. `hurry` takes one out before that; `size` is roughly how many bytes
+    what waits takes in memory.
     """
 
-    def __init__(self, join_seconds: float, most_bytes: int, replayed_to: int = 0) -> None:
+    def __init__(self, join_seconds: float, replayed_to: int = 0) -> None:
         self._join_seconds = join_seconds
-        self._most_bytes = most_bytes
         self._replayed_to = replayed_to
         self._next = 0
         self._waiting: OrderedDict[str, Pair] = OrderedDict()
         self._done: OrderedDict[str, tuple[float, int]] = OrderedDict()
         self._now = 0.0
-        self._bytes = 0
+        self.size = 0
         self._late = 0
         self._hurried = 0
 
@@ -67,7 +69,7 @@ class Join:
         if pair is None:
             pair = self._waiting[half.key] = Pair(half.key, arrived, offset)
         setattr(pair, half.kind, half)
-        self._bytes += half.size
+        self.size += half.size
 
     def skip(self, offset: int) -> None:
         """Pass the next record by, because nobody can read it."""
@@ -81,14 +83,21 @@ class Join:
             found = [pair for pair in self._waiting.values() if pair.complete or self._has_waited(pair, now)]
         for pair in found:
             self._forget(pair.key)
-        while self._bytes > self._most_bytes:
-            pair = next(iter(self._waiting.values()))
-            self._hurried += not pair.complete
-            self._forget(pair.key)
-            found.append(pair)
-        for pair in found:
             self._remember(pair.key, now, pair.offset)
         return found
+
+    def hurry(self, now: float) -> Pair:
+        """Return the oldest that waits and forget it, as if it were due. There must be one."""
+        pair = next(iter(self._waiting.values()))
+        self._hurried += not pair.complete
+        self._forget(pair.key)
+        self._remember(pair.key, now, pair.offset)
+        return pair
+
+    @property
+    def oldest(self) -> float:
+        """When the oldest came that waits; infinity where none does."""
+        return next((pair.arrived for pair in self._waiting.values()), math.inf)
 
     @property
     def resume_at(self) -> int:
@@ -111,7 +120,7 @@ class Join:
         return late
 
     def take_hurried(self) -> int:
-        """Return how many halves did not wait to the end since this was asked last, because of `most_bytes`."""
+        """Return how many halves did not wait to the end since this was asked last, but were hurried."""
         hurried, self._hurried = self._hurried, 0
         return hurried
 
@@ -121,7 +130,7 @@ class Join:
     def _forget(self, key: str) -> Pair | None:
         pair = self._waiting.pop(key, None)
         if pair is not None:
-            self._bytes -= pair.size
+            self.size -= pair.size
         return pair
 
     def _remember(self, key: str, at: float, offset: int) -> None:
@@ -131,3 +140,11 @@ class Join:
         # A note that is read long after its inference was written may leave nothing to remember.
         while self._done and (len(self._done) > _MOST_DONE or next(iter(self._done.values()))[0] < long_ago):
             self._done.popitem(last=False)
+
+
+def hurried(joins: Collection[Join], most_bytes: int, now: float) -> list[Pair]:
+    """Return the oldest of all partitions, until what waits in them takes no more than `most_bytes` in memory."""
+    found = []
+    while sum(join.size for join in joins) > most_bytes:
+        found.append(min(joins, key=lambda join: join.oldest).hurry(now))
+    return found

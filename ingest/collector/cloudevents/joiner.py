@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -24,7 +23,8 @@ from inferwatch.wire import decode_inference
 from ingest.collector.batch import inference_line, inference_records
 from ingest.collector.cloudevents.half import Half, decode, encode
 from ingest.collector.cloudevents.inference import bare, inference
-from ingest.collector.cloudevents.join import Join, Pair
+from ingest.collector.cloudevents.join import Join, Pair, hurried
+from ingest.collector.cloudevents.leave import leave
 from ingest.collector.metrics import Counters, MetricName
 from ingest.collector.outlet import Delivery, Outlet
 from ingest.collector.settings import CollectorSettings
@@ -57,8 +57,8 @@ class Joiner:
     3. Note in the topic of halves that they are written, until Kafka has acknowledged that.
     4. Tell Kafka from where another owner would have to read.
 
-    Killed between 2 and 3, the next owner writes the same inferences again, with the same ids. Where Kafka does not hear
-    of 4, the next owner reads more, and the notes say what of it is written.
+    Killed between 2 and 3, the next owner writes the same inferences again, with the same ids. Where Kafka does not
+    hear of 4, the next owner reads more, and the notes say what of it is written.
     """
 
     def __init__(self, settings: CollectorSettings, outlet: Outlet, counters: Counters, clock: Clock) -> None:
@@ -82,7 +82,7 @@ class Joiner:
                 await self._pause()
             finally:
                 self._partitions.clear()
-                await self._leave(consumer)
+                await leave(consumer, self._settings.drain_seconds if self._stopping.is_set() else None)
 
     def stop(self) -> None:
         """End after this round."""
@@ -94,7 +94,9 @@ class Joiner:
         owned = {place.partition for place in consumer.assignment()}
         states = self._partitions = {number: state for number, state in self._partitions.items() if number in owned}
         now = self._clock.now()
-        if await self._write([pair for state in states.values() for pair in state.join.due(now)]):
+        joins = [state.join for state in states.values()]
+        due = [pair for join in joins for pair in join.due(now)]
+        if await self._write([*due, *hurried(joins, self._settings.join_bytes, now)]):
             await self._commit(consumer)
         self._counters.set("inferwatch_collector_waiting_halves", sum(state.join.waiting for state in states.values()))
         for state in states.values():
@@ -115,7 +117,7 @@ class Joiner:
         if number not in self._partitions:
             place = TopicPartition(topics.CLOUDEVENT_HALVES, number)
             _, end = await asyncio.to_thread(consumer.get_watermark_offsets, place, _ASK_SECONDS)
-            self._partitions[number] = _Partition(Join(self._settings.join_seconds, self._settings.join_bytes, end))
+            self._partitions[number] = _Partition(Join(self._settings.join_seconds, end))
         join = self._partitions[number].join
         try:
             join.take(decode(message.value()), offset, message.timestamp()[1] / 1000)
@@ -180,29 +182,12 @@ class Joiner:
             state.committed = state.join.resume_at
 
     def _told(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
-        """See whether Kafka knows where to resume; if not, it is told again. Runs inside `consume`, as `_revoked` does."""
+        """See whether Kafka has heard of 4; if not, it is told again. Runs inside `consume`, as `_revoked` does."""
         for place in places:
             failed = place.error if error is None else error
             if failed is not None and place.partition in self._partitions:
                 log.warning("Where to resume is not known to Kafka: %s", failed.str())
                 self._partitions[place.partition].committed = -1
-
-    async def _leave(self, consumer: Consumer) -> None:
-        """Leave the group; once stopped, wait no longer than `drain_seconds`, and the group notices by itself."""
-        loop = asyncio.get_running_loop()
-        left: asyncio.Future[None] = loop.create_future()
-
-        def close() -> None:
-            try:
-                consumer.close()
-            finally:
-                # There is no loop any more where nobody waited.
-                with contextlib.suppress(RuntimeError):
-                    loop.call_soon_threadsafe(left.set_result, None)
-
-        # Not the loop's own threads: a process does not end before those have.
-        threading.Thread(target=close, name="joiner-leaves", daemon=True).start()
-        await asyncio.wait((left,), timeout=self._settings.drain_seconds if self._stopping.is_set() else None)
 
     async def _pause(self) -> None:
         with contextlib.suppress(TimeoutError):
