@@ -35,11 +35,26 @@ class Desk:
     large: asyncio.Lock
 
     async def decoded(self, received: Received, decode: Callable[[Received], Batch]) -> Batch:
-        """Return the batch of a request, decoded away from the event loop where it is large."""
+        """Return the batch of a request, decoded away from the event loop where it is large.
+
+        Cancelled, as a gRPC call is at its deadline, it ends when the thread does: until then its turn and its bytes
+        are taken.
+        """
         if len(received.body) <= LARGE_BYTES:
             return decode(received)
         async with self.large:
-            return await asyncio.to_thread(decode, received)
+            decoding = asyncio.create_task(asyncio.to_thread(decode, received))
+            cancelled: asyncio.CancelledError | None = None
+            while not decoding.done():
+                try:
+                    await asyncio.wait((decoding,))
+                except asyncio.CancelledError as error:
+                    cancelled = error
+            if cancelled is None:
+                return decoding.result()
+            # Asked for, so that asyncio does not tell of an error that nobody saw.
+            decoding.exception()
+            raise cancelled
 
     def received(self, caller: Caller, path: str, media_type: str, body: bytes, headers: Mapping[str, str]) -> Received:
         """Return a request as decoders see it."""
