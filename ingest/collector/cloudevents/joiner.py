@@ -82,7 +82,9 @@ class Joiner:
                 await self._pause()
             finally:
                 self._partitions.clear()
-                await leave(consumer, self._settings.drain_seconds if self._stopping.is_set() else None)
+                left = leave(consumer)
+            # Cancelled, this is not waited for: the group notices by itself that a member has gone.
+            await asyncio.wait((left,))
 
     def stop(self) -> None:
         """End after this round."""

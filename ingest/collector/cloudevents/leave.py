@@ -9,8 +9,8 @@ import threading
 from confluent_kafka import Consumer
 
 
-async def leave(consumer: Consumer, seconds: float | None) -> None:
-    """Close a consumer; after `seconds` it is left behind, and its group notices by itself. None waits for ever."""
+def leave(consumer: Consumer) -> asyncio.Future[None]:
+    """Begin to close a consumer; return what is done when it is closed. Whoever does not wait leaves it behind."""
     loop = asyncio.get_running_loop()
     left: asyncio.Future[None] = loop.create_future()
 
@@ -24,4 +24,4 @@ async def leave(consumer: Consumer, seconds: float | None) -> None:
 
     # Not the loop's own threads: a process does not end before those have.
     threading.Thread(target=close, name="joiner-leaves", daemon=True).start()
-    await asyncio.wait((left,), timeout=seconds)
+    return left
