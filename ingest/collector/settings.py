@@ -38,7 +38,7 @@ class CollectorSettings:
         join_seconds: longest that half an inference waits for its other half.
         session_seconds: how long a collector that was killed keeps halves from the others.
         join_bytes: bytes of such halves held in memory; beyond, the oldest wait no longer.
-        drain_seconds: longest that running requests may take after a stop.
+        drain_seconds: longest that running requests and the joiner may take after a stop, and then what is queued.
     """
 
     bootstrap_servers: str = "127.0.0.1:9092"
