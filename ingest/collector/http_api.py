@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, hdrs, web
 
 from ingest.collector import answers, docs_page, openapi
 from ingest.collector.answers import Answer, plain_error
@@ -31,16 +31,21 @@ class HttpApi:
         self._document = openapi.document(ways)
         self._page = docs_page.page(self._document)
         self.app = web.Application(middlewares=[self._told])
+        router = self.app.router
         for way in ways:
-            self.app.router.add_post(way.path, self._handler(way))
-        for path, handler in (
-            ("/openapi.json", self._openapi),
-            ("/docs", self._docs),
-            ("/healthz", self._live),
-            ("/readyz", self._is_ready),
-            ("/metrics", self._metrics),
-        ):
-            self.app.router.add_get(path, handler)
+            router.add_post(way.path, self._handler(way), expect_handler=_expected)
+        pages: dict[str, Handler] = {
+            "/openapi.json": self._openapi,
+            "/docs": self._docs,
+            "/healthz": self._live,
+            "/readyz": self._is_ready,
+            "/metrics": self._metrics,
+        }
+        for path, handler in pages.items():
+            router.add_get(path, handler, expect_handler=_expected)
+        self._methods = {way.path: {"POST"} for way in ways} | {path: {"GET", "HEAD"} for path in pages}
+        # Paths of aiohttp's own would have its way with `Expect` too.
+        router.add_route("*", "/{path:.*}", self._elsewhere, expect_handler=_expected)
 
     def _handler(self, way: Way) -> Handler:
         async def handle(request: web.Request) -> web.Response:
@@ -82,6 +87,10 @@ class HttpApi:
             batch = await desk.decoded(received, way.decode)
             return await desk.intake.accept(batch, received.repeat(batch))
 
+    async def _elsewhere(self, request: web.Request) -> web.Response:
+        allowed = self._methods.get(request.path)
+        raise web.HTTPMethodNotAllowed(request.method, allowed) if allowed else web.HTTPNotFound
+
     @web.middleware
     async def _told(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Tell every error as JSON, also those that aiohttp raises and those that should not be."""
@@ -114,6 +123,19 @@ class HttpApi:
         counters = self._desk.counters
         counters.set("inferwatch_collector_in_flight_bytes", self._desk.in_flight.held)
         return web.Response(text=exposition(counters.values()), content_type="text/plain", charset="utf-8")
+
+
+async def _expected(request: web.Request) -> None:
+    """Let a client go on that waits for a word before it sends its body (RFC 9110, section 10.1.1).
+
+    aiohttp's own would quote what else is expected, and fail where that is no UTF-8.
+    """
+    if request.headers[hdrs.EXPECT].lower() != "100-continue":
+        raise web.HTTPExpectationFailed
+    if request.version == HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # What is sent is counted from the head of the answer on.
+        request.writer.output_size = 0
 
 
 def _response(answer: Answer) -> web.Response:

@@ -99,6 +99,29 @@ async def test_unknown_paths_methods_and_types_are_told_apart(bootstrap: str) ->
     assert all(each.error["message"] for each in (nowhere, method, media, coding))
 
 
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/nothing", "/healthz"])
+async def test_what_a_client_may_not_expect_is_refused_in_any_bytes(bootstrap: str, path: str) -> None:
+    async with running_collector(bootstrap) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.collector.ports.http)
+        writer.write(f"POST {path} HTTP/1.1\r\nHost: c\r\nContent-Length: 0\r\n".encode() + b"Expect: \xd8\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 417 ")
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_client_that_waits_before_it_sends_its_body_is_told_to_go_on(bootstrap: str) -> None:
+    body = json.dumps(event()).encode()
+    head = f"POST /v1/events HTTP/1.1\r\nHost: c\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    async with running_collector(bootstrap) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.collector.ports.http)
+        writer.write(head.encode() + b"Expect: 100-Continue\r\n\r\n")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(body)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_a_request_repeated_with_its_key_is_stored_once(bootstrap: str) -> None:
     sent = {"duration": 1, "request_model": "m"}
     async with running_collector(bootstrap) as client:
